@@ -1,0 +1,70 @@
+"""The table of commands; a command's module is imported only when the command is run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+import memprog
+
+Entry = tuple[str, str, str]
+"""Module, attribute, short help."""
+
+COMMANDS: Mapping[str, Entry] = {
+    "load-weights": ("memprog.cli.load_weights", "load_weights", "Turn a weights file into target conductances."),
+    "program": ("memprog.cli.program", "program", "Write the image into the chip, denoise, verify."),
+    "verify": ("memprog.cli.verify", "verify", "Compare the chip with the image by fresh reads."),
+    "read": ("memprog.cli.read", "read", "Write the chip's conductances to a file."),
+    "export": ("memprog.cli.export", "export", "Write the weights as the chip holds them."),
+    "status": ("memprog.cli.status", "status", "Say what is in the workspace and what to do next."),
+    "info": ("memprog.cli.info", "info", "Describe the chip: identity, size, abilities, limits."),
+    "list": ("memprog.cli.list_known", "list_known", "List backends or profiles."),
+    "sim": ("memprog.cli.app", "sim", "Make simulated chips."),
+    "demo": ("memprog.cli.demo", "demo", "Watch a small real network go into a simulated chip."),
+}
+
+SIM_COMMANDS: Mapping[str, Entry] = {
+    "new": ("memprog.cli.sim_new", "sim_new", "Make a new simulated chip."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Give the names in the order of the table."""
+        return list(self._entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command, or say there is none."""
+        if cmd_name not in self._entries:
+            return None
+        module, attribute, _ = self._entries[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write names and short helps without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short) for name, (_, _, short) in self._entries.items()])
+
+
+_NAMES = {"help_option_names": ["-h", "--help"]}
+
+sim = LazyGroup("sim", entries=SIM_COMMANDS, help="Make simulated chips.")
+
+app = LazyGroup(
+    "memprog",
+    entries=COMMANDS,
+    context_settings=_NAMES,
+    help="Write a trained neural network into memristor arrays, denoise every cell, and prove it.\n\n"
+    "The main job: load-weights FILE, then program --array, then verify.",
+)
+app = click.version_option(memprog.__version__, prog_name="memprog", message="%(prog)s %(version)s")(app)

@@ -1,0 +1,117 @@
+"""What a command writes to: its result on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from memprog.cli.progress import Bar, Feed, Nothing, Plain, Shows
+from memprog.cli.streams import write_line
+
+if TYPE_CHECKING:
+    from memprog.jobs.progress import Progress
+    from memprog.report.base import Report
+
+Lines = Callable[[dict[str, Any]], Sequence[str]]
+"""From a report's fields to the lines a person reads."""
+
+_LOGGERS = ("memprog", "memprog_drivers")
+
+
+@dataclass(kw_only=True)
+class Console:
+    """One command's way to the outside, set up by the options all commands share."""
+
+    output: str = "text"
+    progress: str = "auto"
+    quiet: bool = False
+    verbose: int = 0
+    log_file: Path | None = None
+    argv: tuple[str, ...] = ("memprog",)
+    _display: Shows | None = field(default=None, init=False)
+    _open: ExitStack = field(default_factory=ExitStack, init=False)
+
+    def __enter__(self) -> Self:
+        """Start logging."""
+        with ExitStack() as opening:
+            opening.callback(setattr, logging, "raiseExceptions", logging.raiseExceptions)
+            logging.raiseExceptions = False  # a log that cannot be written must not print a traceback
+            self._start_logs(opening)
+            self._open = opening.pop_all()
+        logging.getLogger("memprog").info("started as: %s", " ".join(self.argv))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Take the bar away, note how it ended, stop logging."""
+        self._close_display()
+        if kind is not None:
+            logging.getLogger("memprog").info("ended by %s: %s", kind.__name__, error)
+        self._open.close()
+
+    def listen(self, progress: Progress) -> None:
+        """Show how far a job is; this is the listener that jobs are given."""
+        if self._display is None:
+            self._display = self._choose_display()
+        self._display.show(progress)
+
+    def show(self, report: Report, lines: Lines) -> None:
+        """Print the result in the format that was asked for."""
+        self.show_fields(report.to_dict(), lines)
+
+    def show_fields(self, fields: dict[str, Any], lines: Lines) -> None:
+        """Print a result that is already in JSON's terms."""
+        self._close_display()
+        if fields.get("simulated"):
+            self.note("SIMULATED: no silicon was involved.")
+        if self.output == "json":
+            write_line(sys.stdout, json.dumps(fields, indent=2, allow_nan=False))
+        elif self.output == "jsonl":
+            Feed(sys.stdout).event("summary", fields)
+        else:
+            write_line(sys.stdout, "\n".join(lines(fields)))
+
+    def note(self, sentence: str) -> None:
+        """Tell the operator something that is not the result."""
+        if not self.quiet:
+            write_line(sys.stderr, sentence)
+
+    def _choose_display(self) -> Shows:
+        if self.output == "jsonl":
+            return Feed(sys.stdout)
+        if self.quiet or self.progress == "none":
+            return Nothing(None if self.quiet else sys.stderr)
+        # A bar in a log is noise, so one that was asked for appears on a terminal only, too.
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        return Bar(sys.stderr) if on_terminal and self.progress != "plain" else Plain(sys.stderr)
+
+    def _close_display(self) -> None:
+        if self._display is not None:
+            self._display.close()
+            self._display = None
+
+    def _start_logs(self, opening: ExitStack) -> None:
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
+        _log_to(logging.StreamHandler(sys.stderr), logging.ERROR if self.quiet else level, opening)
+        if self.log_file is not None:
+            file = logging.FileHandler(self.log_file, encoding="utf-8", errors="backslashreplace")
+            _log_to(file, logging.DEBUG, opening)
+
+
+def _log_to(receiver: logging.Handler, level: int, opening: ExitStack) -> None:
+    """Send what memprog logs to one more place until the stack is closed."""
+    receiver.setLevel(level)
+    receiver.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    opening.callback(receiver.close)
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        opening.callback(logger.removeHandler, receiver)
+        opening.callback(logger.setLevel, logger.level)
+        logger.addHandler(receiver)
+        logger.setLevel(min(level, logger.level or level))

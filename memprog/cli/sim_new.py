@@ -1,0 +1,34 @@
+"""``memprog sim new``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from memprog.cli.console import Console
+from memprog.cli.info import chip_lines
+from memprog.cli.options import with_console, with_workspace
+
+if TYPE_CHECKING:
+    from memprog.jobs.workspace import Workspace
+
+
+@click.command("new")
+@click.option("--profile", help="Name of a profile, or a YAML file.  [default: rao2023-11bit]")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="What the chip is drawn from."
+)
+@click.option("--arrays", type=click.IntRange(1), metavar="N", help="How many arrays; by default the profile's.")
+@click.option("--force", is_flag=True, help="Replace the workspace's simulated chip and all it holds.")
+@with_workspace("chip")
+@with_console
+def sim_new(
+    console: Console, workspace: Workspace, profile: str | None, seed: int, arrays: int | None, force: bool
+) -> None:
+    """Make a new simulated chip. The same seed makes the same chip."""
+    from memprog.jobs.chips import new_chip
+    from memprog.profile import DEFAULT_PROFILE
+
+    report = new_chip(workspace, profile=profile or DEFAULT_PROFILE, seed=seed, arrays=arrays, force=force)
+    console.show(report, chip_lines)

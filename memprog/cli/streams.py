@@ -1,0 +1,43 @@
+"""Standard streams that never turn into a traceback: narrow encodings, readers that left."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from typing import TextIO
+
+import click
+
+
+def soften(stream: TextIO | None) -> None:
+    """Let a console that lacks a character print an escape instead of failing."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def silence(stream: TextIO | None) -> None:
+    """Point a stream whose reader is gone at nothing, so that Python's last flush cannot fail."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
+        os.close(nowhere)
+
+
+def write_line(stream: TextIO | None, text: str) -> None:
+    """Write one line; a reader that left is no reason to stop a chip half-way.
+
+    Raises:
+        OSError: anything else that is wrong with the stream, such as a full disk.
+    """
+    try:
+        if stream is not None:
+            click.echo(text, file=stream)
+    except BrokenPipeError:
+        silence(stream)
+
+
+def say(sentence: str) -> None:
+    """Write a sentence to standard error, whatever state that is in."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(sentence, err=True)

@@ -1,0 +1,1 @@
+"""One function a verb, composed from the layers below; `import memprog` offers these."""

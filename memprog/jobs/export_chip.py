@@ -1,0 +1,59 @@
+"""Read a programmed chip back and write its weights in the format they came in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from memprog.errors import InputError
+from memprog.image import Image
+from memprog.jobs.chips import SIM, chip_facts, open_chip
+from memprog.jobs.export import export_weights
+from memprog.jobs.progress import Listener, ignore
+from memprog.jobs.read import look_briefly
+from memprog.jobs.setup import Part, choose, open_image
+from memprog.jobs.workspace import Workspace
+from memprog.profile import ChipProfile
+from memprog.report.load import ExportReport
+from memprog.session import Session
+
+
+def export(
+    workspace: Workspace,
+    *,
+    profile: str | None = None,
+    backend: str = SIM,
+    out_path: Path,
+    expect_serial: str | None = None,
+    listener: Listener | None = None,
+) -> ExportReport:
+    """Write the weights as the chip holds them.
+
+    Raises:
+        InputError: no image or chip, a cell that cannot be read, or a file that cannot be written.
+        InstrumentError: the chip could not be read.
+    """
+    if out_path.resolve() == workspace.image_path.resolve():
+        raise InputError(f"{out_path}: the weights would replace the image; nothing was written")
+    image, kind = open_image(workspace, profile)
+    with Session(open_chip(workspace, kind, backend, expect_serial), kind) as session:
+        conductances = conductances_of(session, kind, image, choose(image, None), listener or ignore)
+        identity = session.chip.identity
+        return export_weights(
+            image, conductances, out_path, simulated=identity.simulated, chip=chip_facts(session.chip)
+        )
+
+
+def conductances_of(session: Session, kind: ChipProfile, image: Image, part: Part, listener: Listener) -> np.ndarray:
+    """Read a part of an image: (arrays, rows, columns) in uS. A cell beyond the range counts as full scale."""
+    looks = look_briefly(session, kind, part, listener)
+    readback = looks.readback_usiemens.mean(axis=0)
+    full_scale = kind.readout.range_a / kind.readout.read_v * 1e6
+    found = np.full(image.targets_usiemens.shape, np.nan)
+    first = 0
+    for array, mask in zip(part.arrays, part.masks, strict=True):
+        here = readback[first : first + int(mask.sum())]
+        found[array, mask] = np.where(np.isnan(here), full_scale, here)
+        first += len(here)
+    return found

@@ -1,0 +1,52 @@
+"""Fresh reads of a chip, spread over time: what verify, read and export build on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from memprog.chip import FloatArray
+from memprog.jobs.setup import Part
+from memprog.protocol import Look
+from memprog.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """Readings of the cells of a part, in its order: (looks, n) conductance and deviation in uS, NaN where unread."""
+
+    readback_usiemens: FloatArray
+    noise_usiemens: FloatArray
+    span_s: float
+    samples: int
+
+
+def spread_looks(
+    session: Session, part: Part, *, looks: int, samples: int, span_s: float, after: Callable[[int], None]
+) -> Looks:
+    """Look several times at every cell, all arrays in turn, so that the looks span at least so many seconds.
+
+    ``after`` is called with the number of looks done.
+    """
+    readback, noise = np.full((looks, part.cells), np.nan), np.full((looks, part.cells), np.nan)
+    addresses = part.addresses()
+    start_s = session.chip.clock_s()
+    for k in range(looks):
+        due_s = start_s + span_s * k / max(looks - 1, 1)
+        session.wait(max(due_s - session.chip.clock_s(), 0.0))
+        first = 0
+        for _, cells in addresses:
+            here = slice(first, first + len(cells))
+            first += len(cells)
+            look = Look(stage="verify", cells=np.arange(len(cells)), samples=samples, interval_s=0.0)
+            seen = session.look(cells, look)
+            readback[k, here], noise[k, here] = seen.readback_usiemens, seen.noise_usiemens
+        after(k + 1)
+    return Looks(
+        readback_usiemens=readback,
+        noise_usiemens=noise,
+        span_s=session.chip.clock_s() - start_s,
+        samples=looks * samples,
+    )

@@ -1,0 +1,106 @@
+"""What every job that needs an image and a chip begins with: both open, and checked against each other."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memprog.chip import Cells, FloatArray, Mask
+from memprog.errors import ImageError, InputError
+from memprog.image import Image, read_image
+from memprog.jobs.workspace import Workspace
+from memprog.profile import ChipProfile, load_profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What of an image a job is about: arrays in order, and of each the cells with a target (rows, columns)."""
+
+    arrays: tuple[int, ...]
+    masks: tuple[Mask, ...]
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return sum(int(mask.sum()) for mask in self.masks)
+
+    def addresses(self) -> list[tuple[int, Cells]]:
+        """Cells of each array, row by row."""
+        return [(array, Cells.from_mask(array, mask)) for array, mask in zip(self.arrays, self.masks, strict=True)]
+
+
+def open_image(workspace: Workspace, profile: str | None) -> tuple[Image, ChipProfile]:
+    """Read the image and the profile it was made for.
+
+    Raises:
+        ImageError: no image, one that cannot be read, or one made for another profile.
+    """
+    if not workspace.image_path.exists():
+        raise ImageError(f"there is no image in {workspace.folder}; `memprog load-weights FILE` makes one")
+    image = read_image(workspace.image_path)
+    kind = load_profile(profile or image.profile_name)
+    if image.profile_sha256 != kind.sha256:
+        raise ImageError(
+            f"{workspace.image_path} was made for profile {image.profile_name} ({image.profile_sha256[:8]}), "
+            f"not for {kind.name} ({kind.sha256[:8]}); load the weights again"
+        )
+    return image, kind
+
+
+def choose(
+    image: Image,
+    arrays: Sequence[int] | None,
+    region: tuple[int, int, int, int] | None = None,
+    cells: Sequence[tuple[int, int]] | None = None,
+) -> Part:
+    """Pick arrays of an image, and inside one array a region (r0, r1, c0, c1; half-open) or single cells.
+
+    Raises:
+        InputError: a place that is not in the image, or that has no target.
+    """
+    count, rows, columns = image.targets_usiemens.shape
+    wanted = tuple(range(count)) if arrays is None else tuple(dict.fromkeys(arrays))
+    for array in wanted:
+        if not 0 <= array < count:
+            raise InputError(f"array {array} is not in the image, which has arrays 0 to {count - 1}")
+    inside = np.ones((rows, columns), dtype=bool)
+    if region is not None:
+        inside = _region(region, rows, columns)
+    if cells is not None:
+        inside = _cells(cells, rows, columns)
+    masks = tuple(~np.isnan(image.targets_usiemens[array]) & inside for array in wanted)
+    part = Part(arrays=wanted, masks=masks)
+    if part.cells == 0:
+        raise InputError("there is no cell with a target in what was asked for; nothing was done")
+    return part
+
+
+def targets_of(image: Image, array: int, mask: Mask) -> FloatArray:
+    """Targets (rows, columns) in uS of the chosen cells of one array, NaN elsewhere."""
+    return np.where(mask, image.targets_usiemens[array], np.nan).astype(np.float64)
+
+
+def utc_now() -> str:
+    """Now, as ISO 8601 in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _region(region: tuple[int, int, int, int], rows: int, columns: int) -> Mask:
+    r0, r1, c0, c1 = region
+    if not (0 <= r0 < r1 <= rows and 0 <= c0 < c1 <= columns):
+        raise InputError(f"region {r0}:{r1},{c0}:{c1} is not inside an array of {rows} x {columns}")
+    inside = np.zeros((rows, columns), dtype=bool)
+    inside[r0:r1, c0:c1] = True
+    return inside
+
+
+def _cells(cells: Sequence[tuple[int, int]], rows: int, columns: int) -> Mask:
+    inside = np.zeros((rows, columns), dtype=bool)
+    for row, column in cells:
+        if not (0 <= row < rows and 0 <= column < columns):
+            raise InputError(f"cell {row},{column} is not inside an array of {rows} x {columns}")
+        inside[row, column] = True
+    return inside

@@ -1,0 +1,76 @@
+"""Tell what lies in a workspace and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from memprog.image import read_image
+from memprog.jobs.workspace import Workspace
+from memprog.report.status import StatusReport
+from memprog.session import Journal
+from memprog.simchip import read_header, serial_of
+
+
+def status(workspace: Workspace) -> StatusReport:
+    """Look into a workspace; nothing is changed.
+
+    Raises:
+        InputError: a file there cannot be read.
+    """
+    image, chip, runs = _image(workspace), _chip(workspace), _runs(workspace)
+    return StatusReport(
+        workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, runs)
+    )
+
+
+def _image(workspace: Workspace) -> dict[str, Any] | None:
+    if not workspace.image_path.exists():
+        return None
+    image = read_image(workspace.image_path)
+    return {
+        "path": str(workspace.image_path),
+        "sha256": image.sha256,
+        "profile": image.profile_name,
+        "layers": len(image.layers),
+        "cells": int(np.isfinite(image.targets_usiemens).sum()),
+    }
+
+
+def _chip(workspace: Workspace) -> dict[str, Any] | None:
+    if not workspace.chip_path.exists():
+        return None
+    header = read_header(workspace.chip_path)
+    profile = header["profile"].decode(errors="replace")
+    return {"path": str(workspace.chip_path), "serial": serial_of(header), "profile": profile, "simulated": True}
+
+
+def _runs(workspace: Workspace) -> list[dict[str, Any]]:
+    if not workspace.journal_path.exists():
+        return []
+    journal = Journal(workspace.journal_path, durable=False)
+    try:
+        return [
+            {
+                "run_id": run.run_id,
+                "utc": run.utc,
+                "state": run.state,
+                "image_sha256": run.image_sha256,
+                "cells": run.summary.get("cells"),
+                "cells_done": run.summary.get("cells_done"),
+            }
+            for run in journal.runs()
+        ]
+    finally:
+        journal.close()
+
+
+def _next_step(image: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:
+    if image is None:
+        return "load weights: memprog load-weights FILE"
+    if not runs or runs[0]["image_sha256"] != image["sha256"]:
+        return "program the chip: memprog program --array"
+    if runs[0]["state"] != "finished":
+        return "the last run did not finish; program again, what holds is left alone: memprog program --array"
+    return "verify what the chip holds: memprog verify"

@@ -1,0 +1,202 @@
+"""Reading a profile: YAML made stricter, every number with its origin, every key known, values that make sense."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import yaml
+
+from memprog.errors import ProfileError
+from memprog.profile.schema import (
+    ChipProfile,
+    Driver,
+    Geometry,
+    Levels,
+    Limits,
+    Protocol,
+    Readout,
+    Simulation,
+)
+
+FORMAT_VERSION = 1
+
+BIAS_NAMES = ("SET", "RESET", "SUB_THRESHOLD", "FORM", "READ", "INHIBIT")
+"""The rows every bias table must have."""
+
+SECTIONS: Mapping[str, type] = {
+    "geometry": Geometry,
+    "levels": Levels,
+    "limits": Limits,
+    "driver": Driver,
+    "readout": Readout,
+    "simulation": Simulation,
+    "protocol": Protocol,
+}
+_CHOICES = {
+    "driver.gate_line": ("row", "column", "chip"),
+    "driver.amplitude_per": ("cell", "row", "cluster", "shot"),
+    "driver.width_per": ("cell", "row", "cluster", "shot"),
+    "driver.compliance": ("gate", "smu", "none"),
+}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain data only: no aliases (they can explode) and no key twice (the last would win in silence)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse an alias where a node should stand."""
+        if self.check_event(yaml.events.AliasEvent):
+            raise ProfileError("aliases (*name) are not allowed in a profile")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping whose keys are all different."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ProfileError(f"key '{key}' stands twice in one mapping")
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_profile(text: str, *, origin: str) -> ChipProfile:
+    """Turn YAML text into a profile, or say what is wrong with it, naming the origin.
+
+    Raises:
+        ProfileError: not YAML, unknown or missing keys, a number without source, values that contradict each other.
+    """
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, stricter still
+        return _build(data)
+    except ProfileError as error:
+        raise ProfileError(f"profile {origin}: {error}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ProfileError(f"profile {origin}: not readable as YAML: {reason}") from error
+
+
+def _build(data: object) -> ChipProfile:
+    mapping = _mapping("the file", data)
+    head = ("name", "format_version", "description", "bias_table")
+    _same_keys("the file", set(mapping), {*head, *SECTIONS})
+    if mapping["format_version"] != FORMAT_VERSION:
+        raise ProfileError(f"format version {mapping['format_version']!r}; this memprog reads {FORMAT_VERSION}")
+    provenance: dict[str, str] = {}
+    sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
+    profile = ChipProfile(
+        name=_text("name", mapping["name"]),
+        description=_text("description", mapping["description"]),
+        bias_table=_bias_table(mapping["bias_table"], provenance),
+        provenance=types.MappingProxyType(provenance),
+        sha256=_digest(mapping),
+        chip_sha256=_digest({k: v for k, v in mapping.items() if k not in {"protocol", "description"}}),
+        **sections,
+    )
+    _check_sense(profile)
+    return profile
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _mapping(where: str, data: object) -> Mapping[str, Any]:
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ProfileError(f"{where} must be a mapping with names as keys")
+    return data
+
+
+def _text(where: str, data: object) -> str:
+    if not isinstance(data, str) or not data.strip():
+        raise ProfileError(f"{where} must be text")
+    return data
+
+
+def _same_keys(where: str, found: set[str], wanted: set[str]) -> None:
+    if found - wanted:
+        raise ProfileError(f"{where} has unknown key(s): {', '.join(sorted(found - wanted))}")
+    if wanted - found:
+        raise ProfileError(f"{where} lacks key(s): {', '.join(sorted(wanted - found))}")
+
+
+def _section(section: str, kind: type, data: object, provenance: dict[str, str]) -> Any:
+    mapping = _mapping(section, data)
+    _same_keys(section, set(mapping), {field.name for field in fields(kind)})
+    hints = typing.get_type_hints(kind)
+    return kind(**{key: _leaf(f"{section}.{key}", hints[key], mapping[key], provenance) for key in mapping})
+
+
+def _leaf(where: str, kind: type, data: object, provenance: dict[str, str]) -> Any:
+    """Read one value: a word as it stands, a number with its origin."""
+    if kind is str:
+        word = _text(where, data)
+        if word not in _CHOICES[where]:
+            raise ProfileError(f"{where} is '{word}'; it must be one of {', '.join(_CHOICES[where])}")
+        return word
+    mapping = _mapping(f"{where} (a number needs a source or an assumption)", data)
+    origins = sorted(set(mapping) - {"value"})
+    if "value" not in mapping or origins not in (["source"], ["assumption"]):
+        raise ProfileError(f"{where} must be {{value: ..., source: ...}} or {{value: ..., assumption: ...}}")
+    provenance[where] = f"{origins[0]}: {_text(where, mapping[origins[0]])}"
+    return _number(where, kind, mapping["value"])
+
+
+def _is_finite(value: object) -> typing.TypeGuard[float]:
+    """A number a float can hold; booleans are not numbers here."""
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and abs(value) < 1e300
+
+
+def _number(where: str, kind: type, value: object) -> float | int:
+    if not _is_finite(value):
+        raise ProfileError(f"{where} must be a finite number, not {value!r}")
+    if value < 0:
+        raise ProfileError(f"{where} is {value:g}; it must not be negative")
+    if kind is int and value != int(value):
+        raise ProfileError(f"{where} is {value:g}; it must be a whole number")
+    return int(value) if kind is int else float(value)
+
+
+def _bias_table(data: object, provenance: dict[str, str]) -> Mapping[str, Mapping[str, float | str]]:
+    """Read the volts on bit line, source line, word line and body for every kind of pulse."""
+    mapping = _mapping("bias_table", data)
+    _same_keys("bias_table", set(mapping), {*BIAS_NAMES, "source"})
+    provenance["bias_table"] = _text("bias_table.source", mapping["source"])
+    table: dict[str, Mapping[str, float | str]] = {}
+    for name in BIAS_NAMES:
+        row = _mapping(f"bias_table.{name}", mapping[name])
+        _same_keys(f"bias_table.{name}", set(row), {"bit_line", "source_line", "word_line", "body"})
+        for line, volts in row.items():
+            if volts not in ("amplitude", "gate") and not _is_finite(volts):
+                raise ProfileError(f"bias_table.{name}.{line} must be volts, 'amplitude' or 'gate'")
+        table[name] = types.MappingProxyType(dict(row))
+    return types.MappingProxyType(table)
+
+
+def _check_sense(profile: ChipProfile) -> None:
+    """Refuse values that are each fine and together make no chip."""
+    levels, limits, readout, driver = profile.levels, profile.limits, profile.readout, profile.driver
+    checks = (
+        (min(profile.geometry.arrays, profile.geometry.rows, profile.geometry.columns) >= 1, "geometry has no cells"),
+        (profile.geometry.arrays * profile.geometry.rows * profile.geometry.columns <= 2**26, "geometry is too large"),
+        (levels.count >= 2, "levels.count must be at least 2"),
+        (0 < levels.min_usiemens < levels.max_usiemens, "levels.min_usiemens must lie below levels.max_usiemens"),
+        (levels.window_usiemens > 0, "levels.window_usiemens must be above 0"),
+        (levels.min_yield <= 1, "levels.min_yield must not be above 1"),
+        (0 < limits.width_min_ns <= limits.width_max_ns, "limits.width_min_ns must not be above limits.width_max_ns"),
+        (0 < readout.read_v <= limits.read_max_v, "readout.read_v must be within limits.read_max_v"),
+        (readout.read_gate_v <= limits.gate_max_v, "readout.read_gate_v must be within limits.gate_max_v"),
+        (readout.aperture_ns >= 1, "readout.aperture_ns must be at least 1"),
+        (readout.parallel_cells >= 1, "readout.parallel_cells must be at least 1"),
+        (1 <= readout.converter_bits <= 32, "readout.converter_bits must be 1 to 32"),
+        (readout.source_drop_min <= readout.source_drop_max < 1, "readout.source_drop_max must be above min, below 1"),
+        (min(driver.amplitude_lsb_v, driver.gate_lsb_v, driver.width_lsb_ns) > 0, "driver resolutions must be above 0"),
+        (profile.simulation.channels_max <= 8, "simulation.channels_max must not be above 8"),
+    )
+    for fine, sentence in checks:
+        if not fine:
+            raise ProfileError(sentence)

@@ -1,0 +1,25 @@
+"""What a run found out, as frozen values that become JSON; their field names are an interface."""
+
+from memprog.report.base import SCHEMA_VERSION, Report, plain
+from memprog.report.chip import ChipReport, ReadReport
+from memprog.report.demo import DemoReport, DemoVariant
+from memprog.report.load import ExportedLayer, ExportReport, LoadReport
+from memprog.report.program import ProgramReport
+from memprog.report.status import StatusReport
+from memprog.report.verify import VerifyReport
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ChipReport",
+    "DemoReport",
+    "DemoVariant",
+    "ExportReport",
+    "ExportedLayer",
+    "LoadReport",
+    "ProgramReport",
+    "ReadReport",
+    "Report",
+    "StatusReport",
+    "VerifyReport",
+    "plain",
+]

@@ -1,0 +1,32 @@
+"""What lies in a workspace, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memprog.report.base import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport(Report):
+    """One look at a workspace; nothing is opened for writing.
+
+    ======================== ============== =========================================================================
+    field                    type           meaning
+    ======================== ============== =========================================================================
+    workspace                str            its folder
+    image                    object or null path, sha256, profile, layers (int), cells (int)
+    chip                     object or null path, serial, profile, simulated (bool)
+    runs                     list           objects: run_id, utc, state, cells, cells_done; newest first
+    next_step                str            one sentence for the user
+    ======================== ============== =========================================================================
+    """
+
+    workspace: str | Path
+    image: Mapping[str, Any] | None
+    chip: Mapping[str, Any] | None
+    runs: Sequence[Mapping[str, Any]]
+    next_step: str

@@ -1,0 +1,206 @@
+"""A session: the only holder of a chip. It checks limits, writes the journal, and turns readings into conductance."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from memprog.chip import Cells, Chip, FloatArray, IntArray, Pulses, Reading, ReadSpec, Status, conductance_usiemens
+from memprog.errors import InputError
+from memprog.profile import ChipProfile, Limits
+from memprog.protocol import Look, Seen
+from memprog.session.journal import Journal, float32
+from memprog.session.limits import Permissions, check_pulses, check_read, tightened
+from memprog.session.plan import read_groups
+
+UNKNOWN_FACTOR = 1.3
+"""A cell never read may conduct this much more than the top level (assumption)."""
+GROWTH_FACTOR = 1.15
+"""A pulse may leave a cell this much above both its last readback and its target (assumption)."""
+
+
+class Session:
+    """One open chip, for one run."""
+
+    def __init__(
+        self,
+        chip: Chip,
+        profile: ChipProfile,
+        *,
+        journal: Journal | None = None,
+        run_id: str = "",
+        permissions: Permissions | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Take hold of a chip.
+
+        Args:
+            chip: opened by the caller, closed by the session.
+            profile: what kind of chip it is.
+            journal: where batches are recorded; without one the session only reads.
+            run_id: the run in the journal that batches belong to.
+            permissions: what the operator allowed; nothing by default.
+            limits: tighter than the profile's.
+        """
+        size, wanted = chip.geometry, profile.geometry
+        if (size.rows, size.columns) != (wanted.rows, wanted.columns):
+            raise InputError(
+                f"the chip has {size.rows} x {size.columns} cells an array, profile {profile.name} says "
+                f"{wanted.rows} x {wanted.columns}"
+            )
+        self._chip, self._profile, self._journal, self._run_id = chip, profile, journal, run_id
+        self._limits = (
+            tightened(profile.limits, **{k: getattr(limits, k) for k in limits.__slots__}) if limits else profile.limits
+        )
+        self._permissions = permissions or Permissions()
+        shape = (size.arrays, size.rows, size.columns)
+        self._readback_usiemens = np.full(shape, np.nan)
+        self._expected_usiemens = np.full(shape, np.nan)
+        self._pulses_run = np.zeros(shape, dtype=np.int64)
+
+    def __enter__(self) -> Self:
+        """Nothing is driven until the first batch."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Bring outputs to zero on every way out."""
+        self.close()
+
+    @property
+    def chip(self) -> Chip:
+        """The chip, for questions that change nothing: who it is, what it can do, its clock."""
+        return self._chip
+
+    @property
+    def readback_usiemens(self) -> FloatArray:
+        """Last readback of every cell (arrays, rows, columns), NaN where never or not readable."""
+        return self._readback_usiemens.copy()
+
+    def expect(self, cells: Cells, conductance_usiemens: FloatArray) -> None:
+        """Say what cells are about to become, so that reads are grouped safely."""
+        self._expected_usiemens[cells.array, cells.row, cells.column] = conductance_usiemens
+
+    def look(self, cells: Cells, look: Look) -> Seen:
+        """Wait as the look asks, then read cells (n,); conductances rounded as the journal keeps them.
+
+        Raises:
+            LimitError: the profile's read voltages are beyond its limits.
+            InstrumentError: the readout failed; no cell was disturbed.
+        """
+        if look.wait_s > 0:
+            self._chip.wait(look.wait_s)
+        array = int(cells.array[0]) if len(cells) else 0
+        batch_id = self._intend(array, f"read {look.stage}", {"samples": np.array([look.samples])})
+        reading = self._read(cells, look.samples, look.interval_s)
+        seen = self._seen(reading)
+        if batch_id is not None and self._journal is not None:
+            self._journal.record(batch_id, _seen_blob(seen))
+        self._readback_usiemens[cells.array, cells.row, cells.column] = seen.readback_usiemens
+        return seen
+
+    def fire(self, cells: Cells, pulses: Pulses) -> None:
+        """Give each cell its pulse, if every one of them is within every limit.
+
+        Raises:
+            LimitError: one of them is not; nothing was applied.
+            InstrumentError: the batch failed on the way; its fate is in the journal as unknown.
+        """
+        if self._journal is None:
+            raise InputError("a session without a journal may read only; nothing was applied")
+        at = (cells.array, cells.row, cells.column)
+        spent = self._pulses_run[at]
+        check_pulses(pulses, self._readback_usiemens[at], spent, spent, self._limits, self._permissions)
+        batch_id = self._intend(
+            int(cells.array[0]), "pulse", _pulse_blob(cells, pulses, self._profile.geometry.columns)
+        )
+        self._pulses_run[at] += 1
+        delivered = self._chip.pulse(cells, pulses, batch_id or 0)
+        self._journal.record(batch_id or 0, {"status": delivered.status})
+
+    def wait(self, seconds: float) -> None:
+        """Let chip time pass."""
+        self._chip.wait(seconds)
+
+    def close(self) -> None:
+        """Bring outputs to zero and let go of the chip."""
+        self._chip.make_safe()
+        self._chip.close()
+
+    def _intend(self, array: int, kind: str, blob: dict[str, np.ndarray]) -> int | None:
+        return self._journal.intend(self._run_id, array, kind, blob) if self._journal else None
+
+    def _read(self, cells: Cells, samples: int, interval_s: float) -> Reading:
+        """Read in groups; cells of a group that drew too much are read again, each alone."""
+        group = read_groups(cells, self._expected_a(cells), self._chip.geometry, self._chip.capabilities)
+        reading = self._chip.read(cells, self._spec(samples, interval_s, group))
+        tripped = np.flatnonzero(reading.status == Status.OVER_RANGE)
+        if len(tripped):
+            alone = self._spec(samples, interval_s, np.arange(len(tripped)))
+            return _merged(reading, self._chip.read(cells.take(tripped), alone), tripped)
+        return reading
+
+    def _spec(self, samples: int, interval_s: float, group: IntArray) -> ReadSpec:
+        readout = self._profile.readout
+        spec = ReadSpec(
+            read_v=readout.read_v,
+            gate_v=readout.read_gate_v,
+            aperture_ns=readout.aperture_ns,
+            settle_ns=readout.settle_ns,
+            samples=samples,
+            interval_s=interval_s,
+            group=group,
+        )
+        check_read(spec, self._limits)
+        return spec
+
+    def _expected_a(self, cells: Cells) -> FloatArray:
+        """Current each cell may draw at the read voltage, on the careful side."""
+        at = (cells.array, cells.row, cells.column)
+        known = np.fmax(self._readback_usiemens[at], self._expected_usiemens[at]) * GROWTH_FACTOR
+        unknown = UNKNOWN_FACTOR * self._profile.levels.max_usiemens
+        careful = np.where(np.isnan(self._readback_usiemens[at]), unknown, known)
+        return careful * 1e-6 * self._profile.readout.read_v
+
+    def _seen(self, reading: Reading) -> Seen:
+        conductance = conductance_usiemens(reading.current_a, reading.offset_a, reading.sense_v)
+        return Seen(
+            readback_usiemens=float32(conductance).astype(np.float64),
+            noise_usiemens=float32(reading.current_std_a / reading.sense_v * 1e6).astype(np.float64),
+            lag1=float32(reading.lag1).astype(np.float64),
+            status=reading.status,
+            time_s=float(reading.time_s.max(initial=0.0)),
+        )
+
+
+def _seen_blob(seen: Seen) -> dict[str, np.ndarray]:
+    return {
+        "readback_usiemens": float32(seen.readback_usiemens),
+        "noise_usiemens": float32(seen.noise_usiemens),
+        "lag1": float32(seen.lag1),
+        "status": seen.status,
+        "time_s": np.array([seen.time_s]),
+    }
+
+
+def _pulse_blob(cells: Cells, pulses: Pulses, columns: int) -> dict[str, np.ndarray]:
+    return {
+        "cell": (cells.row * columns + cells.column).astype(np.uint32),
+        "bias": pulses.bias,
+        "amplitude_v": float32(pulses.amplitude_v),
+        "gate_v": float32(pulses.gate_v),
+        "width_ns": pulses.width_ns.astype(np.uint32),
+    }
+
+
+def _merged(first: Reading, again: Reading, where: IntArray) -> Reading:
+    """Put a second reading of some cells in place of the first."""
+    merged = {}
+    for name in first.__slots__:
+        value = getattr(first, name)
+        if isinstance(value, np.ndarray):
+            value = value.copy()
+            value[where] = getattr(again, name)
+        merged[name] = value
+    return Reading(**merged)

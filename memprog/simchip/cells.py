@@ -1,0 +1,212 @@
+"""The physics of the simulated cell: conductance, switching, incomplete channels, relaxation, passing time.
+
+Every function works on whole arrays; ``at`` picks cells by flat index. Conductances are in uS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memprog.chip import Bias, FloatArray, IntArray
+from memprog.profile import Simulation
+from memprog.simchip.state import Record, plant_traps
+
+Float32Array = NDArray[np.float32]
+
+LEAST_USIEMENS = 0.1
+"""A memristor never conducts less, relaxation included (assumption)."""
+
+
+def transistor_usiemens(silicon: Record, at: IntArray, gate_v: FloatArray | float, simulation: Simulation) -> Any:
+    """Conductance of the access transistor in its linear region; a closed one leaks a thousandth of a uS."""
+    overdrive = np.maximum(np.asarray(gate_v) - simulation.transistor_threshold_v, 0.0)
+    return np.maximum(simulation.transistor_usiemens_per_v * silicon["transistor"][at] * overdrive, 1e-3)
+
+
+def relaxation_times_s(simulation: Simulation) -> FloatArray:
+    """Time constants of relaxation, one a decade: their sum is a straight line over log time."""
+    return np.asarray(simulation.relaxation_fastest_s * 10.0 ** np.arange(simulation.relaxation_decades, dtype=float))
+
+
+def flicker_times_s(simulation: Simulation) -> FloatArray:
+    """Time constants of the low-frequency noise, one a decade: equal powers give 1/f between the ends."""
+    return np.asarray(simulation.flicker_fastest_s * 10.0 ** np.arange(simulation.flicker_decades, dtype=float))
+
+
+def memristor_usiemens(state: Record, at: IntArray) -> FloatArray:
+    """The complete channel as it is now, relaxation under way included."""
+    unrelaxed: FloatArray = state["unrelaxed"][:, at].sum(axis=0, dtype=np.float64)
+    return np.asarray(np.maximum(state["memristor"][at] + unrelaxed, LEAST_USIEMENS))
+
+
+def in_series(memristor: FloatArray, transistor: FloatArray) -> FloatArray:
+    """Two conductances in series."""
+    return memristor * transistor / (memristor + transistor)
+
+
+def quiet_usiemens(
+    state: Record, silicon: Record, at: IntArray, gate_v: float | FloatArray, simulation: Simulation
+) -> FloatArray:
+    """Conductance with every trap in its low state."""
+    return in_series(memristor_usiemens(state, at), transistor_usiemens(silicon, at, gate_v, simulation))
+
+
+def trap_steps_usiemens(relative: Float32Array, quiet: FloatArray, simulation: Simulation) -> Float32Array:
+    """Conductance step of each trap (channels, cells) on cells of conductance quiet (cells,)."""
+    reach = (quiet / (1.0 + quiet / simulation.trap_saturation_usiemens)).astype(np.float32)
+    return np.asarray(np.minimum(relative * reach, np.float32(simulation.trap_amplitude_max_usiemens)))
+
+
+def dwell_high_s(dwell: Float32Array, bias_v: float, simulation: Simulation) -> Float32Array:
+    """Dwell time of the upper state at a bias; stored values hold at 0.2 V, the law only where it was measured."""
+    clipped = min(max(abs(bias_v), simulation.trap_bias_min_v), simulation.trap_bias_max_v)
+    return dwell * np.float32(np.exp(-simulation.trap_bias_decay_per_v * (clipped - 0.2)))
+
+
+def trap_odds(dwell_low: Any, dwell_high: Any, seconds: Any) -> tuple[Any, Any]:
+    """Share of time in the upper state, and what memory of the present state is left after some seconds."""
+    share = dwell_high / (dwell_low + dwell_high)
+    return share, np.exp(-seconds * (1.0 / dwell_low + 1.0 / dwell_high))
+
+
+def relax(state: Record, at: IntArray, now_s: float, simulation: Simulation) -> None:
+    """Bring the relaxation of cells ``at`` to the present."""
+    passed_s = now_s - state["relaxed_until_s"][at]
+    if passed_s.max(initial=0.0) > 0:
+        for k, time_s in enumerate(relaxation_times_s(simulation).tolist()):
+            state["unrelaxed"][k, at] *= np.exp(-passed_s / time_s)
+        state["relaxed_until_s"][at] = now_s
+
+
+def age(
+    state: Record, at: IntArray, now_s: float, bias_v: float, simulation: Simulation, rng: np.random.Generator
+) -> None:
+    """Bring cells ``at`` to the present: relaxation goes on, traps hop, low-frequency noise wanders."""
+    relax(state, at, now_s, simulation)
+    passed_s = now_s - state["noise_until_s"][at]
+    if not passed_s.max(initial=0.0) > 0:
+        return
+    for k in range(simulation.channels_max):
+        cell = np.flatnonzero(state["trap_amplitude"][k, at])
+        where = at[cell]
+        high = dwell_high_s(state["trap_dwell_high_s"][k, where], bias_v, simulation)
+        share, memory = trap_odds(state["trap_dwell_low_s"][k, where], high, passed_s[cell])
+        chance = share + (state["trap_high"][k, where] - share) * memory
+        state["trap_high"][k, where] = rng.random(len(cell)) < chance
+    for k, time_s in enumerate(flicker_times_s(simulation).tolist()):
+        keep = np.exp(-passed_s / time_s)
+        fresh = np.sqrt(1 - keep**2) * rng.standard_normal(len(at), dtype=np.float32)
+        state["flicker"][k, at] = keep * state["flicker"][k, at] + fresh
+    state["noise_until_s"][at] = now_s
+
+
+def apply_pulses(
+    state: Record,
+    silicon: Record,
+    at: IntArray,
+    bias: NDArray[np.uint8],
+    amplitude_v: FloatArray,
+    gate_v: FloatArray,
+    width_ns: IntArray,
+    simulation: Simulation,
+    rng: np.random.Generator,
+) -> None:
+    """Give each cell in ``at`` one pulse: the complete channel moves, incomplete ones come and go."""
+    memristor = memristor_usiemens(state, at)
+    raises = (bias == Bias.SET) | (bias == Bias.FORM)
+    transistor = transistor_usiemens(silicon, at, gate_v, simulation)
+    # In SET the transistor saturates: its drop is the gate limit below, not a divider.
+    across_v = np.where(raises, amplitude_v, amplitude_v * transistor / (transistor + memristor))
+    threshold_v = np.where(raises, silicon["set_threshold_v"][at], silicon["reset_threshold_v"][at])
+    step = _free_step(silicon, at, memristor, across_v - threshold_v, width_ns, simulation, rng)
+    ceiling = silicon["set_gate"][at] * np.maximum(gate_v - simulation.set_gate_threshold_v, 0.0)
+    room = np.where(raises, ceiling - memristor, memristor - simulation.memristor_min_usiemens)
+    room = np.maximum(room, 1e-9)
+    change = np.where(raises, 1.0, -1.0) * room * -np.expm1(-step / room)
+    alive = silicon["stuck"][at] == 0
+    _move(state, at, np.where(alive, change, 0.0), alive, simulation, rng)
+    _fate_of_channels(state, at, raises, across_v, alive, simulation, rng)
+    _new_channels(state, at, across_v - threshold_v, alive, simulation, rng)
+    state["wear"][at] += 1
+
+
+def _free_step(
+    silicon: Record,
+    at: IntArray,
+    memristor: FloatArray,
+    overdrive_v: FloatArray,
+    width_ns: IntArray,
+    simulation: Simulation,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Step of the complete channel if neither the gate nor the end of the range stopped it."""
+    size = (memristor / simulation.switching_state_usiemens) ** simulation.switching_state_exponent
+    time = (width_ns / simulation.switching_width_ns) ** simulation.switching_width_exponent
+    chance = simulation.switching_cycle_spread * rng.standard_normal(len(at))
+    exponent = np.minimum(overdrive_v / silicon["slope_v"][at] + chance, 20.0)
+    step: FloatArray = simulation.switching_step_usiemens * size * time * np.exp(exponent)
+    return step
+
+
+def _move(
+    state: Record,
+    at: IntArray,
+    change: FloatArray,
+    alive: NDArray[np.bool_],
+    simulation: Simulation,
+    rng: np.random.Generator,
+) -> None:
+    """Change the complete channel; a small part of the change will relax away, a share a decade."""
+    spread = simulation.relaxation_spread_per_decade * rng.standard_normal(len(at))
+    floor = simulation.relaxation_floor_usiemens * rng.standard_normal(len(at))
+    lost = (simulation.relaxation_fraction_per_decade + spread) * change
+    lost += np.where(alive, np.clip(floor, -np.abs(change), np.abs(change)), 0.0)
+    kept = state["memristor"][at] + change - simulation.relaxation_decades * lost
+    state["memristor"][at] = np.clip(kept, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
+    state["unrelaxed"][:, at] += lost.astype(np.float32)
+
+
+def _logistic(x: FloatArray) -> FloatArray:
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -40.0, 40.0)))
+
+
+def _fate_of_channels(
+    state: Record,
+    at: IntArray,
+    raises: NDArray[np.bool_],
+    across_v: FloatArray,
+    alive: NDArray[np.bool_],
+    simulation: Simulation,
+    rng: np.random.Generator,
+) -> None:
+    """RESET polarity dissolves incomplete channels; SET polarity completes them, which adds to the cell."""
+    offset_v = np.where(raises, simulation.channel_complete_offset_v, 0.0)
+    for k in range(simulation.channels_max):
+        amplitude = state["trap_amplitude"][k, at]
+        excess_v = across_v - offset_v - state["trap_dissolve_v"][k, at]
+        gone = (rng.random(len(at)) < _logistic(excess_v / simulation.channel_dissolve_slope_v)) & (amplitude > 0)
+        completed = gone & raises & alive
+        gain = trap_steps_usiemens(amplitude, state["memristor"][at], simulation) * rng.uniform(0.5, 1.5, len(at))
+        state["memristor"][at[completed]] += gain[completed]
+        state["trap_amplitude"][k, at[gone]] = 0.0
+
+
+def _new_channels(
+    state: Record,
+    at: IntArray,
+    overdrive_v: FloatArray,
+    alive: NDArray[np.bool_],
+    simulation: Simulation,
+    rng: np.random.Generator,
+) -> None:
+    """Switching may leave an incomplete channel behind, in the first free place."""
+    excess_v = overdrive_v + simulation.channel_create_offset_v
+    chance = simulation.channel_create_max * _logistic(excess_v / simulation.channel_create_slope_v)
+    born = at[(rng.random(len(at)) < chance) & alive]
+    for k in range(simulation.channels_max):
+        free = state["trap_amplitude"][k, born] == 0
+        plant_traps(state, k, born[free], simulation, rng)
+        born = born[~free]

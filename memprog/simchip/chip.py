@@ -1,0 +1,314 @@
+"""SimChip: the chip contract, kept by a simulated chip in a file, with a clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memprog.chip import (
+    Capabilities,
+    Cells,
+    Chip,
+    ChipGeometry,
+    Delivered,
+    FloatArray,
+    Identity,
+    IntArray,
+    Mask,
+    Order,
+    Product,
+    Pulses,
+    Reading,
+    ReadSpec,
+    Status,
+    StatusArray,
+)
+from memprog.errors import InputError, InstrumentError
+from memprog.profile import ChipProfile
+from memprog.simchip import cells as physics
+from memprog.simchip.readout import Line, line_of, lsb_amperes, parts, sample, statistics
+from memprog.simchip.state import Record, make_generator, restore_generator, store_generator
+from memprog.simchip.store import ChipFile, serial_of
+
+READ_BIAS_V = 0.2
+"""Traps keep the kinetics of the read bias while nobody looks: none were measured at 0 V (assumption)."""
+
+
+class SimChip:
+    """A simulated chip. What it is, only its readings tell; tests open the door in ``memprog.simchip.truth``."""
+
+    def __init__(self, path: Path, profile: ChipProfile) -> None:
+        self._file = ChipFile(path, profile)
+        self._profile = profile
+        self._header = self._file.header[0]
+        self._clock_s = float(self._header["clock_s"])
+        self._last_batch = int(self._header["last_batch"])
+        self._states: dict[int, Record] = {}
+        self._rngs: dict[int, np.random.Generator] = {}
+
+    @property
+    def identity(self) -> Identity:
+        """Maker, model and a serial number that follows from seed, size and profile."""
+        serial = serial_of(self._header)
+        return Identity(maker="memprog", model=self._profile.name, serial=serial, firmware="simchip 1", simulated=True)
+
+    @property
+    def geometry(self) -> ChipGeometry:
+        """Arrays in this file, rows and columns of the profile."""
+        size = self._profile.geometry
+        return ChipGeometry(arrays=self._file.layout.arrays, rows=size.rows, columns=size.columns)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the profile's driver and readout can do."""
+        driver, readout = self._profile.driver, self._profile.readout
+        return Capabilities(
+            gate_line=driver.gate_line,
+            amplitude_per=driver.amplitude_per,
+            width_per=driver.width_per,
+            compliance=driver.compliance,
+            parallel_cells=readout.parallel_cells,
+            row_current_max_a=self._profile.limits.row_current_max_a,
+            cell_switch_s=0.0,
+            concurrent_arrays=1,
+            amplitude_lsb_v=driver.amplitude_lsb_v,
+            gate_lsb_v=driver.gate_lsb_v,
+            current_range_a=readout.range_a,
+            current_lsb_a=2.0 * readout.range_a / 2**readout.converter_bits,
+            product=True,
+            knows_last_batch=True,
+        )
+
+    def clock_s(self) -> float:
+        """Seconds this chip has lived."""
+        return self._clock_s
+
+    def read(self, cells: Cells, spec: ReadSpec) -> Reading:
+        """Sense the current of each cell; see the contract."""
+        cells.check_inside(self.geometry)
+        n = len(cells)
+        mean, deviation, lag1 = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
+        sense_v, offset_a = np.zeros(n), np.zeros(n)
+        status = self._tripped(cells, spec)
+        interval_s, time_s = self._schedule(cells, spec)
+        lsb_a = lsb_amperes(spec, self._profile.readout)
+        for array, where, at in self._by_array(cells):
+            line = line_of(self._file.silicon[array], at, self.geometry.columns, spec.read_v)
+            for part in parts(len(at), spec.samples):
+                here = where[part]
+                code, clamped = self._sample(array, at[part], line.take(part), spec, interval_s)
+                mean[here], deviation[here], lag1[here] = statistics(code, lsb_a)
+                status[here[clamped & (status[here] == Status.OK)]] = Status.CLAMPED
+            sense_v[where], offset_a[where] = line.sense_v, line.offset_a
+        self._arrive(cells, float(time_s.max(initial=self._clock_s)))
+        bad = status != Status.OK
+        mean[bad], deviation[bad], lag1[bad] = np.nan, np.nan, 0.0
+        return Reading(
+            current_a=mean,
+            current_std_a=deviation,
+            lag1=lag1,
+            sense_v=sense_v,
+            offset_a=offset_a,
+            range_a=np.full(n, spec.range_a or self._profile.readout.range_a),
+            status=status,
+            time_s=time_s,
+            temperature_k=np.full(n, self._profile.readout.temperature_k),
+            samples=spec.samples,
+        )
+
+    def trace(self, cells: Cells, spec: ReadSpec) -> FloatArray:
+        """Sense every sample; see the contract."""
+        cells.check_inside(self.geometry)
+        samples = np.full((len(cells), spec.samples), np.nan)
+        tripped = self._tripped(cells, spec) != Status.OK
+        interval_s, time_s = self._schedule(cells, spec)
+        lsb_a = lsb_amperes(spec, self._profile.readout)
+        for array, where, at in self._by_array(cells):
+            line = line_of(self._file.silicon[array], at, self.geometry.columns, spec.read_v)
+            for part in parts(len(at), spec.samples):
+                code, clamped = self._sample(array, at[part], line.take(part), spec, interval_s)
+                samples[where[part]] = np.where(clamped, np.nan, code * lsb_a).T
+        self._arrive(cells, float(time_s.max(initial=self._clock_s)))
+        samples[tripped] = np.nan
+        return samples
+
+    def pulse(self, cells: Cells, pulses: Pulses, batch_id: int) -> Delivered:
+        """Give each cell one pulse; durable before it returns. See the contract."""
+        cells.check_inside(self.geometry)
+        flat = self._flat(cells)
+        if len(np.unique(flat)) != len(flat):
+            raise InputError("a batch gives each cell one pulse; a cell stands in it twice")
+        amplitude_v, gate_v, status = self._converted(pulses)
+        for array, where, at in self._by_array(cells):
+            physics.relax(self._states[array], at, self._clock_s, self._profile.simulation)
+            physics.apply_pulses(
+                self._states[array],
+                self._file.silicon[array],
+                at,
+                pulses.bias[where],
+                amplitude_v[where],
+                gate_v[where],
+                pulses.width_ns[where],
+                self._profile.simulation,
+                self._rngs[array],
+            )
+        self._last_batch = batch_id
+        self._header["pulses"] += len(cells)
+        self._clock_s += self._shots_s(cells, pulses)
+        self._commit(cells)
+        return Delivered(status=status, amplitude_v=amplitude_v, time_s=self._clock_s)
+
+    def last_batch_id(self) -> int | None:
+        """The last batch carried out; None before the first."""
+        return None if self._last_batch < 0 else self._last_batch
+
+    def multiply(self, array: int, row_v: FloatArray, rows: Sequence[int] | IntArray, gate_v: float) -> Product:
+        """Apply row_v to rows of an array and sense all columns; see the contract."""
+        rows = np.asarray(rows, dtype=np.int64)
+        if row_v.ndim != 2 or row_v.shape[1] != len(rows):
+            raise InputError(f"row voltages of shape {row_v.shape} do not fit {len(rows)} rows")
+        columns = self.geometry.columns
+        row, column = np.repeat(rows, columns), np.tile(np.arange(columns), len(rows))
+        cells = Cells(array=np.full(len(row), array, dtype=np.int64), row=row, column=column)
+        cells.check_inside(self.geometry)
+        readout = self._profile.readout
+        spec = ReadSpec(read_v=READ_BIAS_V, gate_v=gate_v, aperture_ns=readout.aperture_ns, settle_ns=0, samples=1)
+        conductance = self._conductance_now(cells, gate_v).reshape(len(rows), columns)
+        current_a = row_v @ conductance * 1e-6
+        self._clock_s += len(row_v) * (readout.aperture_ns + readout.settle_ns) * 1e-9
+        current_a += self._product_noise_a(array, current_a.shape, spec)
+        self._commit(cells)
+        saturated = np.abs(current_a) >= readout.range_a
+        lsb_a = lsb_amperes(spec, self._profile.readout)
+        return Product(current_a=np.where(saturated, np.nan, np.rint(current_a / lsb_a) * lsb_a), saturated=saturated)
+
+    def wait(self, seconds: float) -> None:
+        """Move the clock; cells age when they are next touched."""
+        if seconds < 0:
+            raise InputError(f"cannot wait {seconds} s")
+        self._clock_s += seconds
+        self._header["clock_s"] = self._clock_s
+
+    def make_safe(self) -> None:
+        """Nothing is driven between calls, so there is nothing to bring to zero."""
+
+    def close(self) -> None:
+        """Hand the file to the disk and forget it."""
+        self._header["clock_s"] = self._clock_s
+        self._file.flush()
+
+    def _flat(self, cells: Cells) -> IntArray:
+        return (cells.array * self.geometry.rows + cells.row) * self.geometry.columns + cells.column
+
+    def _by_array(self, cells: Cells) -> Iterator[tuple[int, IntArray, IntArray]]:
+        """For each array of a batch: its number, where its cells stand in the batch, their flat index in it."""
+        at = cells.row * self.geometry.columns + cells.column
+        for array in np.unique(cells.array).tolist():
+            self._load(array)
+            where = np.flatnonzero(cells.array == array)
+            yield array, where, at[where]
+
+    def _load(self, array: int) -> Record:
+        """The state of an array; its cells are as old as when each was last touched."""
+        if array not in self._states:
+            self._states[array] = self._file.load(array)
+            self._rngs[array] = make_generator(0, array)
+            restore_generator(self._rngs[array], self._states[array])
+        return self._states[array]
+
+    def _sample(
+        self, array: int, at: IntArray, line: Line, spec: ReadSpec, interval_s: float
+    ) -> tuple[NDArray[np.float32], Mask]:
+        state, silicon, rng = self._states[array], self._file.silicon[array], self._rngs[array]
+        physics.age(state, at, self._clock_s, READ_BIAS_V, self._profile.simulation, rng)
+        return sample(state, silicon, at, line, spec, interval_s, self._profile.readout, self._profile.simulation, rng)
+
+    def _conductance_now(self, cells: Cells, gate_v: float) -> FloatArray:
+        """Conductance of each cell at this moment, traps as they stand."""
+        found = np.zeros(len(cells))
+        for array, where, at in self._by_array(cells):
+            state, simulation = self._states[array], self._profile.simulation
+            physics.age(state, at, self._clock_s, READ_BIAS_V, simulation, self._rngs[array])
+            quiet = physics.quiet_usiemens(state, self._file.silicon[array], at, gate_v, simulation)
+            steps = physics.trap_steps_usiemens(state["trap_amplitude"][:, at], quiet, simulation)
+            found[where] = quiet + (steps * state["trap_high"][:, at]).sum(axis=0)
+        return found
+
+    def _product_noise_a(self, array: int, shape: tuple[int, ...], spec: ReadSpec) -> FloatArray:
+        narrowing = self._profile.readout.white_noise_aperture_ns / spec.aperture_ns
+        noise_a = self._profile.readout.white_noise_usiemens * 1e-6 * spec.read_v * narrowing**0.5
+        return np.asarray(noise_a * self._rngs[array].standard_normal(shape))
+
+    def _converted(self, pulses: Pulses) -> tuple[FloatArray, FloatArray, StatusArray]:
+        """What the converters make of the wanted volts: whole steps, never beyond their range."""
+        driver = self._profile.driver
+        amplitude_v = np.rint(pulses.amplitude_v / driver.amplitude_lsb_v) * driver.amplitude_lsb_v
+        gate_v = np.rint(pulses.gate_v / driver.gate_lsb_v) * driver.gate_lsb_v
+        clamped = (amplitude_v > driver.amplitude_range_v) | (gate_v > driver.gate_range_v)
+        status = np.where(clamped, Status.CLAMPED, Status.OK).astype(np.uint8)
+        return np.minimum(amplitude_v, driver.amplitude_range_v), np.minimum(gate_v, driver.gate_range_v), status
+
+    def _shots_s(self, cells: Cells, pulses: Pulses) -> float:
+        """Chip time of a batch: cells that share every line fire together, the rest one shot after the other."""
+        driver = self._profile.driver
+        line = {"row": cells.row, "column": cells.column, "chip": np.zeros_like(cells.row)}[driver.gate_line]
+        gate = np.rint(pulses.gate_v / driver.gate_lsb_v).astype(np.int64)
+        keys = [line, gate, pulses.bias.astype(np.int64), pulses.width_ns]
+        if driver.amplitude_per != "cell":
+            keys.append(np.rint(pulses.amplitude_v / driver.amplitude_lsb_v).astype(np.int64))
+        shot = cells.array * self.geometry.rows + cells.row
+        for key in keys:
+            # Renumbered each time, so that the products stay far below 2**63.
+            shot = np.unique(shot * (int(key.max(initial=0)) + 1) + key, return_inverse=True)[1]
+        _, first = np.unique(shot, return_index=True)
+        return float((pulses.width_ns[first] + driver.shot_overhead_ns).sum()) * 1e-9
+
+    def _schedule(self, cells: Cells, spec: ReadSpec) -> tuple[float, FloatArray]:
+        """Time between two samples of a cell, and the clock at the last sample of each cell (n,)."""
+        group = np.arange(len(cells)) if spec.group is None else spec.group
+        groups, turn = np.unique(group, return_inverse=True)
+        visit_s = (spec.aperture_ns + spec.settle_ns) * 1e-9 + self.capabilities.cell_switch_s
+        if spec.order is Order.INTERLEAVED:
+            interval_s = max(spec.interval_s, len(groups) * visit_s)
+            return interval_s, np.asarray(self._clock_s + (spec.samples - 1) * interval_s + (turn + 1.0) * visit_s)
+        interval_s = max(spec.interval_s, spec.aperture_ns * 1e-9)
+        dwell_s = spec.samples * interval_s + visit_s
+        return interval_s, np.asarray(self._clock_s + (turn + 1.0) * dwell_s)
+
+    def _tripped(self, cells: Cells, spec: ReadSpec) -> StatusArray:
+        """Status (n,) before sampling: a group that shares no row, or draws too much, is not sensed."""
+        status = np.full(len(cells), Status.OK, dtype=np.uint8)
+        if spec.group is None or len(cells) == 0:
+            return status
+        _, group, members = np.unique(spec.group, return_inverse=True, return_counts=True)
+        line = cells.array * self.geometry.rows + cells.row
+        first = np.zeros(len(members), dtype=np.int64)
+        first[group] = line
+        if np.any(line != first[group]) or members.max() > self._profile.readout.parallel_cells:
+            raise InstrumentError(
+                f"cells sensed together must share a row and be at most {self._profile.readout.parallel_cells}"
+            )
+        drawn_a = np.bincount(group, weights=self._conductance_now(cells, spec.gate_v) * spec.read_v * 1e-6)
+        status[drawn_a[group] > self._profile.limits.row_current_max_a] = Status.OVER_RANGE
+        return status
+
+    def _arrive(self, cells: Cells, clock_s: float) -> None:
+        """Set the clock to the end of a read; the cells that were read are there already."""
+        self._clock_s = clock_s
+        for array, _, at in self._by_array(cells):
+            self._states[array]["relaxed_until_s"][at] = self._states[array]["noise_until_s"][at] = clock_s
+        self._commit(cells)
+
+    def _commit(self, cells: Cells) -> None:
+        """Make the touched arrays durable."""
+        for array in np.unique(cells.array).tolist():
+            store_generator(self._rngs[array], self._states[array])
+            self._file.commit(array, self._states[array])
+        self._header["clock_s"] = self._clock_s
+        self._header["last_batch"] = self._last_batch
+
+
+_fits: type[Chip] = SimChip

@@ -1,0 +1,126 @@
+"""What a simulated chip is made of: the fixed silicon and the changing state of one array, as flat NumPy records."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memprog.chip import IntArray
+from memprog.profile import Readout, Simulation
+
+Record = Any
+"""A zero-dimensional structured array; its fields are views, (cells,) or (cells, channels)."""
+
+
+def silicon_dtype(rows: int, columns: int) -> np.dtype[Any]:
+    """What never changes after manufacture, per cell, plus the offsets and gains of the columns.
+
+    ``stuck`` is 0 for a living cell, 1 for stuck high, -1 for stuck low. Conductances are in uS.
+    """
+    n = rows * columns
+    per_cell = [
+        (name, "<f4", (n,)) for name in ("transistor", "set_threshold_v", "reset_threshold_v", "slope_v", "set_gate")
+    ]
+    per_column = [("column_offset_a", "<f8", (columns,)), ("column_gain", "<f8", (columns,))]
+    return np.dtype([*per_cell, ("stuck", "<i1", (n,)), *per_column, ("source_drop", "<f8", (rows,))])
+
+
+def state_dtype(cells: int, simulation: Simulation) -> np.dtype[Any]:
+    """What changes: one slot of the chip's file holds one such record.
+
+    ``memristor`` is the complete channel once relaxed; ``unrelaxed`` what it still has to lose, one value a decade
+    of time. A trap with amplitude 0 is absent. Every cell has its own clocks, so that only those touched age.
+    """
+    k, decades = simulation.channels_max, simulation.relaxation_decades
+    return np.dtype(
+        [
+            ("generation", "<u8"),
+            ("relaxed_until_s", "<f8", (cells,)),
+            ("noise_until_s", "<f8", (cells,)),
+            ("random", "<u8", (6,)),
+            ("memristor", "<f8", (cells,)),
+            ("unrelaxed", "<f4", (decades, cells)),
+            ("flicker", "<f4", (simulation.flicker_decades, cells)),
+            ("trap_amplitude", "<f4", (k, cells)),
+            ("trap_dwell_low_s", "<f4", (k, cells)),
+            ("trap_dwell_high_s", "<f4", (k, cells)),
+            ("trap_dissolve_v", "<f4", (k, cells)),
+            ("trap_high", "?", (k, cells)),
+            ("wear", "<u4", (cells,)),
+        ]
+    )
+
+
+def make_generator(seed: int, array: int) -> np.random.Generator:
+    """The one random stream of an array: small state, quick, and independent of every other array's."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(array,))))
+
+
+def store_generator(generator: np.random.Generator, record: Record) -> None:
+    """Put a generator's state into a record."""
+    state: dict[str, Any] = dict(generator.bit_generator.state)
+    record["random"][:4] = state["state"]["state"]
+    record["random"][4:] = state["has_uint32"], state["uinteger"]
+
+
+def restore_generator(generator: np.random.Generator, record: Record) -> None:
+    """Bring a generator to the state in a record."""
+    words = record["random"]
+    generator.bit_generator.state = {
+        "bit_generator": "SFC64",
+        "state": {"state": words[:4].copy()},
+        "has_uint32": int(words[4]),
+        "uinteger": int(words[5]),
+    }
+
+
+def manufacture(silicon: Record, simulation: Simulation, readout: Readout, rng: np.random.Generator) -> None:
+    """Fill in what differs from cell to cell and from column to column."""
+    n = silicon["stuck"].shape[0]
+
+    def spread(width: float) -> NDArray[np.float64]:
+        factor: NDArray[np.float64] = np.exp(width * rng.standard_normal(n))
+        return factor
+
+    silicon["transistor"] = spread(simulation.transistor_spread)
+    for name in ("set_threshold_v", "reset_threshold_v"):
+        silicon[name] = getattr(simulation, name) + simulation.threshold_spread_v * rng.standard_normal(n)
+    silicon["slope_v"] = simulation.switching_slope_v * spread(simulation.switching_slope_spread)
+    silicon["set_gate"] = simulation.set_gate_usiemens_per_v * spread(simulation.set_gate_spread)
+    lot = rng.random(n)
+    silicon["stuck"] = (lot < simulation.stuck_high_fraction).astype(np.int8)
+    silicon["stuck"][lot > 1.0 - simulation.stuck_low_fraction] = -1
+    silicon["column_offset_a"] = readout.offset_spread_a * rng.standard_normal(silicon["column_offset_a"].shape)
+    silicon["column_gain"] = 1.0 + readout.gain_spread * rng.standard_normal(silicon["column_gain"].shape)
+    silicon["source_drop"] = rng.uniform(readout.source_drop_min, readout.source_drop_max, silicon["source_drop"].shape)
+
+
+def form(state: Record, silicon: Record, simulation: Simulation, rng: np.random.Generator) -> None:
+    """Bring a new array to where the forming station leaves it, incomplete channels included."""
+    n = state["memristor"].shape[0]
+    start = simulation.initial_median_usiemens * np.exp(simulation.initial_spread * rng.standard_normal(n))
+    stuck = silicon["stuck"]
+    start[stuck > 0] = simulation.stuck_high_usiemens
+    start[stuck < 0] = simulation.stuck_low_usiemens
+    state["memristor"] = np.clip(start, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
+    state["flicker"] = rng.standard_normal(state["flicker"].shape, dtype=np.float32)
+    channels = rng.poisson(simulation.channels_initial_mean, n)
+    for k in range(simulation.channels_max):
+        plant_traps(state, k, np.flatnonzero((channels > k) & (stuck == 0)), simulation, rng)
+
+
+def plant_traps(state: Record, k: int, at: IntArray, simulation: Simulation, rng: np.random.Generator) -> None:
+    """Let an incomplete channel with its trap appear in place k of the cells ``at``."""
+    n = len(at)
+    decades = rng.uniform(math.log10(simulation.trap_dwell_min_s), math.log10(simulation.trap_dwell_max_s), n)
+    ratio = simulation.trap_dwell_ratio_decades * rng.standard_normal(n)
+    low_s, high_s = 10.0 ** (decades - ratio / 2), 10.0 ** (decades + ratio / 2)
+    amplitude = simulation.trap_relative_amplitude * np.exp(simulation.trap_amplitude_spread * rng.standard_normal(n))
+    dissolve_v = simulation.channel_dissolve_v + simulation.channel_dissolve_spread_v * rng.standard_normal(n)
+    state["trap_amplitude"][k, at] = amplitude
+    state["trap_dwell_low_s"][k, at], state["trap_dwell_high_s"][k, at] = low_s, high_s
+    state["trap_dissolve_v"][k, at] = dissolve_v
+    state["trap_high"][k, at] = rng.random(n) < high_s / (low_s + high_s)

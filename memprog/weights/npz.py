@@ -1,0 +1,65 @@
+"""Named arrays as NumPy's .npz: a zip of .npy members, whose declared sizes are checked before anything is unfolded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+from memprog.errors import InputError
+from memprog.files import MAX_BYTES
+from memprog.tensors import Tensor
+from memprog.weights.npy import decode_npy, encode_npy
+
+_SUFFIX = ".npy"
+# Trained weights hardly compress; a small file that claims a thousand times its size is not weights.
+_SUSPECT_RATIO = 200
+_HARMLESS_BYTES = 64 << 20
+# What zipfile raises on damaged, encrypted or foreign archives.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
+
+
+def decode_npz(data: bytes) -> dict[str, Tensor]:
+    """Take the bytes of a .npz file apart, in the order of its members.
+
+    Raises:
+        InputError: not a zip, damaged, encrypted, unfolding to too much, or a member that is not a fit array.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_members(archive.infolist(), len(data))
+            return {member.removesuffix(_SUFFIX): _member(archive, member) for member in archive.namelist()}
+    except _DAMAGES as error:
+        raise InputError(f"not a whole .npz archive: {error}") from error
+
+
+def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
+    for member in members:
+        if not member.filename.endswith(_SUFFIX):
+            raise InputError(f"member '{member.filename}' is not a .npy array")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"member '{member.filename}' is compressed in a way that NumPy does not use")
+    if len({member.filename for member in members}) < len(members):
+        raise InputError("two of its members have the same name")
+    unfolded = sum(member.file_size for member in members)
+    if unfolded > MAX_BYTES or unfolded > max(_HARMLESS_BYTES, _SUSPECT_RATIO * packed):
+        raise InputError(f"its {packed} bytes unfold to {unfolded}, which no weights do")
+
+
+def _member(archive: zipfile.ZipFile, member: str) -> Tensor:
+    try:
+        return decode_npy(archive.read(member))
+    except InputError as error:
+        raise InputError(f"member '{member}': {error}") from error
+
+
+def encode_npz(tensors: Mapping[str, Tensor]) -> bytes:
+    """Write tensors as an uncompressed .npz, in their order; same input, same bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, tensor in tensors.items():
+            # A ZipInfo of its own carries no time of day.
+            archive.writestr(zipfile.ZipInfo(name + _SUFFIX), encode_npy({name: tensor}))
+    return stream.getvalue()

@@ -1,0 +1,216 @@
+"""Reports as jobs would give them, for tests of what prints them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from memprog.report import (
+    ChipReport,
+    DemoReport,
+    DemoVariant,
+    ExportedLayer,
+    ExportReport,
+    LoadReport,
+    ProgramReport,
+    ReadReport,
+    StatusReport,
+    VerifyReport,
+)
+
+CHIP = {"maker": "memprog", "model": "SimChip", "serial": "SIM-7", "firmware": "1"}
+FAILURE = {
+    "array": 0,
+    "row": 3,
+    "column": 4,
+    "target_usiemens": 100.0,
+    "readback_usiemens": math.nan,
+    "error_usiemens": math.nan,
+    "noise_usiemens": 0.5,
+    "reason": "stuck low",
+}
+
+
+def verify_report(**changes: Any) -> VerifyReport:
+    """64 cells, one of them failed."""
+    fields: dict[str, Any] = {
+        "simulated": True,
+        "chip": CHIP,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "image_sha256": "i" * 64,
+        "utc": "2030-01-01T00:00:00Z",
+        "argv": ("memprog", "verify"),
+        "cells": 64,
+        "cells_in_window": 63,
+        "cells_unread": 0,
+        "yield_fraction": 63 / 64,
+        "min_yield": 0.9,
+        "passed": True,
+        "window_usiemens": 1.0,
+        "window_floor_usiemens": 0.2,
+        "error_mean_usiemens": 0.01,
+        "error_std_usiemens": 0.3,
+        "error_max_usiemens": 2.5,
+        "noise_median_usiemens": 0.1,
+        "noise_p99_usiemens": 0.4,
+        "noise_span_s": 2.0,
+        "levels": 2048,
+        "effective_bits": 10.5,
+        "stuck_cells": 1,
+        "fluctuating_cells": 0,
+        "first_failures": [FAILURE],
+    }
+    return VerifyReport(**fields | changes)
+
+
+def program_report(**changes: Any) -> ProgramReport:
+    """One array of 64 cells, one of them failed."""
+    fields: dict[str, Any] = {
+        "run_id": "run-1",
+        "simulated": True,
+        "chip": CHIP,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "image_sha256": "i" * 64,
+        "utc": "2030-01-01T00:00:00Z",
+        "argv": ("memprog", "program", "--array"),
+        "denoise": True,
+        "dry_run": False,
+        "resumed": False,
+        "cells": 64,
+        "cells_done": 63,
+        "cells_failed": 1,
+        "failed_by_reason": {"stuck low": 1},
+        "yield_fraction": 63 / 64,
+        "min_yield": 0.9,
+        "passed": True,
+        "pulses_total": 640,
+        "pulses_per_cell_mean": 10.0,
+        "pulses_per_cell_p99": 30.0,
+        "samples_per_cell_mean": 400.0,
+        "denoise_pulses_total": 100,
+        "rounds": 31,
+        "chip_time_s": 12.5,
+        "host_time_s": 0.5,
+        "arrays": [array_row(0)],
+        "verify": verify_report().to_dict(),
+    }
+    return ProgramReport(**fields | changes)
+
+
+def array_row(array: int) -> dict[str, Any]:
+    """What a program report says of one array."""
+    counts = {"cells": 64, "cells_done": 63, "cells_failed": 1, "rounds": 31, "pulses_total": 640}
+    return {"array": array, **counts, "chip_time_s": 12.5}
+
+
+def read_report() -> ReadReport:
+    """One array."""
+    return ReadReport(
+        simulated=True, chip=CHIP, path="g.npy", arrays=(0,), cells=64, unread=1, noise_median_usiemens=0.1
+    )
+
+
+def chip_report() -> ChipReport:
+    """A simulated chip of one small array."""
+    return ChipReport(
+        simulated=True,
+        chip=CHIP,
+        profile="tiny",
+        profile_sha256="p" * 64,
+        geometry={"arrays": 1, "rows": 8, "columns": 8},
+        capabilities={"gate_line": "row", "product": False, "cell_switch_s": 1e-6},
+        limits={"set_max_v": 2.5},
+        pulses_total=None,
+        clock_s=0.0,
+        path="chip",
+    )
+
+
+def status_report() -> StatusReport:
+    """An image and nothing else."""
+    return StatusReport(
+        workspace=".memprog",
+        image={"path": "image.safetensors", "sha256": "a" * 64, "profile": "tiny", "layers": 1, "cells": 64},
+        chip=None,
+        runs=[{"run_id": "run-1", "utc": "2030-01-01T00:00:00Z", "state": "done", "cells": 64, "cells_done": 63}],
+        next_step="Type: memprog program --array",
+    )
+
+
+def demo_report() -> DemoReport:
+    """Two variants."""
+    variant = DemoVariant(
+        yield_fraction=0.95,
+        true_yield_fraction=0.94,
+        true_yield_time_average_fraction=0.98,
+        false_done_fraction=0.01,
+        weight_snr_db=51.2,
+        accuracy=0.975,
+    )
+    return DemoReport(
+        simulated=True,
+        profile="tiny",
+        seed=0,
+        cells=64,
+        heldout_images=360,
+        accuracy_original=0.98,
+        accuracy_quantised=0.98,
+        denoise=variant,
+        no_denoise=variant,
+        pulses_per_cell_mean=10.0,
+        samples_per_cell_mean=400.0,
+        chip_time_s=12.5,
+        host_time_s=0.5,
+    )
+
+
+def load_report(**changes: Any) -> LoadReport:
+    """Two layers, one of them over two arrays."""
+    tile = {"array": 0, "row": 0, "column": 8, "inputs": 4, "outputs": 4, "first_input": 0, "first_output": 0}
+    layer = {
+        "name": "fc1",
+        "shape": (4, 4),
+        "dtype": "F32",
+        "outputs": 4,
+        "inputs": 4,
+        "tiles": [tile],
+        "scale_min": 1e-4,
+        "scale_max": 2e-4,
+        "error_rms_relative": 0.001,
+        "error_max_relative": 0.002,
+        "clipped_fraction": 0.0,
+    }
+    fields: dict[str, Any] = {
+        "weights": "w.npy",
+        "weights_format": "npy",
+        "weights_sha256": "w" * 64,
+        "image": "image.safetensors",
+        "image_sha256": "i" * 64,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "levels": 2048,
+        "layers": [layer, layer | {"name": "fc2\x1b[2J", "tiles": [tile, tile | {"array": 1}]}],
+        "digital": ["bias"],
+        "arrays_used": 2,
+        "arrays_available": 4,
+        "cells_used": 64,
+        "fill_fraction": 0.5,
+    }
+    return LoadReport(**fields | changes)
+
+
+def export_report() -> ExportReport:
+    """One layer."""
+    layer = ExportedLayer(name="fc1", shape=(4, 4), dtype="F32", error_rms_relative=1e-3, error_max_relative=math.nan)
+    return ExportReport(
+        simulated=True,
+        chip=CHIP,
+        path="out.npy",
+        sha256="o" * 64,
+        format="npy",
+        image_sha256="i" * 64,
+        layers=[layer],
+        digital=[],
+    )
