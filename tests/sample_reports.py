@@ -147,6 +147,7 @@ def demo_report() -> DemoReport:
         true_yield_time_average_fraction=0.98,
         false_done_fraction=0.01,
         weight_snr_db=51.2,
+        weight_snr_done_db=61.5,
         accuracy=0.975,
     )
     return DemoReport(

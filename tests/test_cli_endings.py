@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 import sample_reports as samples
+from processes import environment
 
 from memprog.cli import main
 from memprog.errors import (
@@ -59,11 +60,6 @@ def run(code: str, *args: str, **options: object) -> subprocess.CompletedProcess
         env=environment(),
         **{"capture_output": True, **options},  # type: ignore[call-overload]
     )
-
-
-def environment(**more: str) -> dict[str, str]:
-    paths = [str(REPOSITORY), str(REPOSITORY / "drivers")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | more
 
 
 STUB = """

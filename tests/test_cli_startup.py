@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import environment
 
 REPOSITORY = Path(__file__).parent.parent
 HEAVY = ("numpy", "rich", "pyvisa", "yaml", "safetensors", "scipy", "sqlite3", "memprog.jobs.", "memprog.report")
@@ -22,10 +22,9 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["program", "--help"], ["sim", "--help"]], ids=" ".join)
 def test_asking_imports_nothing_heavy(words: list[str]) -> None:
-    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "drivers")])
     ended = subprocess.run(
         [sys.executable, "-c", CODE, *words],
-        env=os.environ | {"PYTHONPATH": paths},
+        env=environment(),
         check=True,
         timeout=60,
         capture_output=True,

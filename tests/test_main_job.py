@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import environment
 
 REPOSITORY = Path(__file__).parent.parent
 SMALL = {"arrays": 1, "rows": 16, "columns": 16}
@@ -52,13 +53,6 @@ def memprog(folder: Path, *words: str) -> Ended:
     )
     assert "Traceback" not in ended.stderr
     return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
-def environment() -> dict[str, str]:
-    """What a process needs to find this checkout, and nothing that steers memprog."""
-    paths = [str(REPOSITORY), str(REPOSITORY / "drivers")]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MEMPROG_")}
-    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def write_profile(path: Path) -> None:

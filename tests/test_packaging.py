@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from processes import environment
 
 import memprog
 
@@ -22,10 +23,10 @@ HEAVY = {"numpy", "scipy", "yaml", "safetensors", "pyvisa", "pyvisa_py"}
 
 def run_python(folder: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter, in another folder, with this checkout in front."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "drivers")])
     command = [sys.executable, *options, "-c", code]
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def run_memprog(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:

@@ -276,3 +276,9 @@ def test_a_profile_cannot_be_changed_after_loading() -> None:
 
 def test_bias_table_has_a_row_for_every_kind_of_pulse() -> None:
     assert set(bundled_profile(DEFAULT_PROFILE).bias_table) == set(BIAS_NAMES)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_the_chip_part_of_a_shipped_profile_is_the_frozen_one(name: str) -> None:
+    changelog = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"`{name}`: `{bundled_profile(name).chip_sha256}`" in changelog

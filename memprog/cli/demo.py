@@ -43,6 +43,7 @@ def _variants(fields: Fields) -> list[str]:
         ("true yield by time average", "true_yield_time_average_fraction", share),
         ("said done, truly outside", "false_done_fraction", share),
         ("weights, signal to noise", "weight_snr_db", lambda value: number(value, "dB", ".1f")),
+        ("the same but for failed cells", "weight_snr_done_db", lambda value: number(value, "dB", ".1f")),
     ]
     variants = (fields["denoise"], fields["no_denoise"])
     return table(

@@ -60,7 +60,7 @@ def _demo(seed: int, folder: Path, listener: Listener) -> DemoReport:
     image = read_image(folder / "denoise" / "image.safetensors")
     images, labels = heldout_digits()
     original = demo_tensors()
-    quantised = {name: tensor.values() for name, tensor in rebuild(image, image.targets_usiemens).items()}
+    quantised = _tensors(image, image.targets_usiemens.astype(np.float64))
     return DemoReport(
         simulated=True,
         profile=kind.name,
@@ -90,7 +90,8 @@ def _write(workspace: Workspace, kind: ChipProfile, seed: int, denoise: bool, li
     said_done = _said_done(workspace, run.run_id, part)
     verified = verify(workspace, listener=listener)
     images, labels = heldout_digits()
-    weights = _read_back(workspace, kind, image, part, listener)
+    conductances = _read_back(workspace, kind, image, part, listener)
+    weights = _tensors(image, conductances)
     false_done = int((said_done & ~truth.in_window).sum())
     return _Written(
         run=run,
@@ -100,18 +101,35 @@ def _write(workspace: Workspace, kind: ChipProfile, seed: int, denoise: bool, li
             true_yield_time_average_fraction=float(truth.in_window_on_average.mean()),
             false_done_fraction=false_done / max(int(said_done.sum()), 1),
             weight_snr_db=signal_to_noise_db(demo_tensors(), weights),
+            weight_snr_done_db=signal_to_noise_db(
+                demo_tensors(), _tensors(image, _as_if_done(image, conductances, part, said_done))
+            ),
             accuracy=accuracy(weights, images, labels),
         ),
     )
 
 
-def _read_back(
-    workspace: Workspace, kind: ChipProfile, image: Image, part: Part, listener: Listener
-) -> dict[str, FloatArray]:
-    """The network's tensors as the chip holds them."""
+def _read_back(workspace: Workspace, kind: ChipProfile, image: Image, part: Part, listener: Listener) -> FloatArray:
+    """Conductances (arrays, rows, columns) as the chip holds them."""
     with Session(open_chip(workspace, kind, SIM, None), kind) as session:
-        conductances = conductances_of(session, kind, image, part, listener)
+        return conductances_of(session, kind, image, part, listener)
+
+
+def _tensors(image: Image, conductances: FloatArray) -> dict[str, FloatArray]:
+    """The network that conductances stand for."""
     return {name: tensor.values() for name, tensor in rebuild(image, conductances).items()}
+
+
+def _as_if_done(image: Image, conductances: FloatArray, part: Part, done: Mask) -> FloatArray:
+    """The conductances, had the cells that were named as failed come to their targets."""
+    found, first = conductances.copy(), 0
+    for array, mask in zip(part.arrays, part.masks, strict=True):
+        here = done[first : first + int(mask.sum())]
+        first += len(here)
+        failed = mask.copy()
+        failed[mask] = ~here
+        found[array, failed] = image.targets_usiemens[array, failed]
+    return found
 
 
 def _said_done(workspace: Workspace, run_id: str, part: Part) -> Mask:

@@ -19,7 +19,7 @@ from memprog.jobs.setup import Part, choose, open_image, targets_of, utc_now
 from memprog.jobs.verify import known_reasons, verify_part
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
-from memprog.protocol import Loop, Reason, Stage
+from memprog.protocol import Loop, Reason, Stage, waiting_s
 from memprog.report.program import ProgramReport
 from memprog.report.verify import VerifyReport
 from memprog.session import ArrayOutcome, Journal, Session, program_array
@@ -131,7 +131,7 @@ class _Job:
         outcomes: list[ArrayOutcome] = []
         try:
             for array, mask in zip(self._part.arrays, self._part.masks, strict=True):
-                outcome = self._program(session, array, mask)
+                outcome = self._program(session, array, mask, self._later_s(outcomes))
                 journal.record_cells(self.run_id, array, {"done": outcome.done, "reason": outcome.reason})
                 outcomes.append(outcome)
         except BaseException:
@@ -143,12 +143,18 @@ class _Job:
         journal.end_run(self.run_id, "finished", _summary(outcomes))
         return outcomes
 
-    def _program(self, session: Session, array: int, mask: np.ndarray) -> ArrayOutcome:
+    def _later_s(self, outcomes: list[ArrayOutcome]) -> float:
+        """Chip time that the arrays after the next one will take, judged by those that are done."""
+        left = len(self._part.arrays) - len(outcomes) - 1
+        each_s = [outcome.chip_time_s for outcome in outcomes] or [waiting_s(self._kind.protocol)]
+        return left * sum(each_s) / len(each_s)
+
+    def _program(self, session: Session, array: int, mask: np.ndarray, later_s: float) -> ArrayOutcome:
         def watch(stage: str, loop: Loop) -> None:
             self._listener(self._progress(session, array, stage, loop))
 
         target = targets_of(self._image, array, mask)
-        outcome = program_array(session, self._kind, array, target, denoise=self._denoise, watch=watch)
+        outcome = program_array(session, self._kind, array, target, denoise=self._denoise, later_s=later_s, watch=watch)
         self._listener(
             Progress(
                 kind="array_done",

@@ -1,6 +1,6 @@
 """The closed loop as pure decisions on arrays: coarse, noise check, denoise, fine, confirm. No I/O and no clock."""
 
-from memprog.protocol.loop import Loop
+from memprog.protocol.loop import Loop, waiting_s
 from memprog.protocol.words import Look, Reason, Seen, Shots, Stage
 
-__all__ = ["Look", "Loop", "Reason", "Seen", "Shots", "Stage"]
+__all__ = ["Look", "Loop", "Reason", "Seen", "Shots", "Stage", "waiting_s"]

@@ -60,9 +60,10 @@ class Drift:
         """Fit the share to all cells; travel (n,) is how far each has come, uS."""
         seen = np.isfinite(travel) & (np.abs(self._slope[at]) < LARGEST_USIEMENS * np.maximum(self._ages[at], 1e-9))
         way, ages = travel[seen], self._ages[at[seen]]
-        weight = float((way * way) @ ages)
+        # np.sum, not a BLAS product: its order of adding does not depend on how many threads there are.
+        weight = float(np.sum(way * way * ages))
         if weight > 0:
-            self.share = float(way @ self._slope[at[seen]]) / weight
+            self.share = float(np.sum(way * self._slope[at[seen]])) / weight
 
     def rate(self, at: IntArray, travel: FloatArray) -> FloatArray:
         """What each cell is believed to change an e-fold of time."""

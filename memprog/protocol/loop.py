@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from memprog.chip import Bias, FloatArray, IntArray, Mask, Pulses, Status
-from memprog.profile import ChipProfile
+from memprog.profile import ChipProfile, Protocol
 from memprog.protocol.drift import Drift
 from memprog.protocol.response import RESET, SET, LastPulse, PolarityArray, Response, moved
 from memprog.protocol.words import Look, Reason, Seen, Shots, Stage
@@ -45,10 +45,13 @@ CORRELATED = 4.0
 class Loop:
     """The loop's memory of n cells of one array; targets (n,) in uS, none NaN."""
 
-    def __init__(self, target_usiemens: FloatArray, profile: ChipProfile, *, denoise: bool = True) -> None:
+    def __init__(
+        self, target_usiemens: FloatArray, profile: ChipProfile, *, denoise: bool = True, later_s: float = 0.0
+    ) -> None:
+        """Start from nothing but targets; later_s is how long after the run the 100 s in the window begin."""
         n = len(target_usiemens)
         self._settings, self._limits, self._readout = profile.protocol, profile.limits, profile.readout
-        self._denoise = denoise
+        self._denoise, self._later_s = denoise, later_s
         self.window_usiemens = profile.levels.window_usiemens
         self.target_usiemens = np.asarray(target_usiemens, dtype=np.float64)
         self.response = Response(n, profile)
@@ -230,10 +233,8 @@ class Loop:
 
     def _drift_to_come(self, at: IntArray) -> FloatArray:
         """Change expected until the middle, in log time, of the seconds that the window must be held after the run."""
-        settings = self._settings
-        passes = max(settings.passes + settings.mop_up_passes - self.passes, 0)
-        rest_s = passes * (settings.confirm_wait_s + settings.check_samples * settings.check_interval_s)
-        return self.drift.ahead(at, self._now_s, self._travel(at), rest_s + 0.45 * HORIZON_S)
+        rest_s = waiting_s(self._settings, self.passes) + self._later_s + 0.45 * HORIZON_S
+        return self.drift.ahead(at, self._now_s, self._travel(at), rest_s)
 
     def _distance(self, at: IntArray, conductance: FloatArray) -> FloatArray:
         """Distance from the target, once relaxation has gone on."""
@@ -301,3 +302,9 @@ class Loop:
         width_ns = np.full(len(at), self._settings.pulse_width_ns, dtype=np.int64)
         pulses = Pulses(bias=bias.astype(np.uint8), amplitude_v=amplitude_v, gate_v=gate_v, width_ns=width_ns)
         return Shots(cells=at, pulses=pulses)
+
+
+def waiting_s(settings: Protocol, passes_done: int = 0) -> float:
+    """Chip time that the passes still to come will take, about: most of a run is waiting."""
+    passes = max(settings.passes + settings.mop_up_passes - passes_done, 0)
+    return passes * (settings.confirm_wait_s + settings.check_samples * settings.check_interval_s)

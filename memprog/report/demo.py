@@ -19,6 +19,7 @@ class DemoVariant:
     true_yield_time_average_fraction  1      by the simulated chip: time average in the window / cells
     false_done_fraction               1      said done and truly outside / said done
     weight_snr_db                     dB     power of the weights / power of their error, as programmed
+    weight_snr_done_db                dB     the same, had the cells the loop named as failed come to their targets
     accuracy                          1      right answers on the held-out images / heldout_images
     ================================= ====== ========================================================================
     """
@@ -28,6 +29,7 @@ class DemoVariant:
     true_yield_time_average_fraction: float
     false_done_fraction: float
     weight_snr_db: float
+    weight_snr_done_db: float
     accuracy: float
 
 

@@ -79,11 +79,19 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._check_version()
+            self._make_ready(durable)
         except (OSError, sqlite3.Error) as error:
             raise InputError(f"{path}: cannot be used as a journal: {error}") from error
+
+    def _make_ready(self, durable: bool) -> None:
+        """Recognise the file before anything in it is changed; let go of it where it is no journal."""
+        try:
+            self._check_version()
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        except BaseException:
+            self._db.close()
+            raise
 
     def _check_version(self) -> None:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -152,7 +160,7 @@ class Journal:
         """All runs, newest first."""
         rows = self._rows("SELECT run_id, utc, state, chip, image_sha256, summary FROM runs ORDER BY rowid DESC")
         return [
-            Run(run_id=r[0], utc=r[1], state=r[2], chip=r[3], image_sha256=r[4], summary=json.loads(r[5] or "{}"))
+            Run(run_id=r[0], utc=r[1], state=r[2], chip=r[3], image_sha256=r[4], summary=self._summary(r[5] or "{}"))
             for r in rows
         ]
 
@@ -189,6 +197,12 @@ class Journal:
         except sqlite3.Error as error:
             raise InputError(f"{self._path}: the journal cannot be read: {error}") from error
 
+    def _summary(self, text: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self._path}: the summary of a run cannot be read: {error}") from error
+
     def _unpacked(self, blob: bytes) -> dict[str, NDArray[Any]]:
         try:
             return dict(load(blob))
@@ -202,9 +216,12 @@ class Journal:
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
+            # An interrupt must not leave a transaction open: how the run ended is still to be written.
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.Error):
+                raise
             raise StoppedError(f"{self._path}: the journal cannot be written: {error}") from error
 
 

@@ -77,7 +77,9 @@ def check_pulses(
     everywhere = np.ones(len(pulses), dtype=bool)
     _between(pulses.gate_v, 0.0, limits.gate_max_v, everywhere, "gate", "V")
     _between(pulses.width_ns, limits.width_min_ns, limits.width_max_ns, everywhere, "pulse width", "ns")
-    current_a = np.nan_to_num(pulses.amplitude_v * conductance_usiemens * 1e-6, nan=0.0, posinf=0.0)
+    # A reading a little below zero is noise about nothing.
+    conductance = np.maximum(np.nan_to_num(conductance_usiemens, nan=0.0, posinf=0.0), 0.0)
+    current_a = pulses.amplitude_v * conductance * 1e-6
     _between(current_a, 0.0, limits.cell_current_max_a, everywhere, "expected cell current", "A")
     _between(spent_run + 1, 0, limits.pulses_per_cell_run, everywhere, "pulses to one cell in this run", "")
     _between(spent_life + 1, 0, limits.pulses_per_cell_life, everywhere, "pulses to one cell over its life", "")
@@ -99,11 +101,12 @@ def check_read(spec: ReadSpec, limits: Limits) -> None:
 def _between(values: FloatArray | IntArray, least: float, most: float, where: np.ndarray, name: str, unit: str) -> None:
     # Written so that NaN, for which every comparison is false, is refused too.
     fine = (values >= least) & (values <= most)
-    _refuse(where & ~fine, values, name, unit, f"is outside {least:g}..{most:g}")
+    _refuse(where & ~fine, values, name, unit, f"is outside {least:.7g}..{most:.7g}")
 
 
 def _refuse(broken: np.ndarray, values: np.ndarray, name: str, unit: str, why: str) -> None:
     if broken.any():
         value = float(values[int(broken.argmax())])
-        text = f"{name} {value:.4g} {unit}".rstrip()
+        # Enough digits that one converter step, or one ns, beyond a limit does not look like the limit.
+        text = f"{name} {value:.7g} {unit}".rstrip()
         raise LimitError(f"{text} {why} {unit}".rstrip() + f" ({int(broken.sum())} cell(s)); {NOTHING}")

@@ -40,9 +40,12 @@ def program_array(
     target_usiemens: FloatArray,
     *,
     denoise: bool = True,
+    later_s: float = 0.0,
     watch: Watch | None = None,
 ) -> ArrayOutcome:
     """Program one array: target (rows, columns) in uS, NaN cells are left alone.
+
+    ``later_s`` is how long after this array the whole job ends: cells are aimed to be in their windows then.
 
     Raises:
         LimitError: a pulse was refused by a limit; what was done before is in the journal.
@@ -50,7 +53,7 @@ def program_array(
     """
     programmed = ~np.isnan(target_usiemens)
     cells = Cells.from_mask(array, programmed)
-    loop = Loop(target_usiemens[programmed], profile, denoise=denoise)
+    loop = Loop(target_usiemens[programmed], profile, denoise=denoise, later_s=later_s)
     session.expect(cells, loop.target_usiemens)
     start_s = session.chip.clock_s()
     while (look := loop.next_look()) is not None:

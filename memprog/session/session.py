@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import TracebackType
 from typing import Self
 
@@ -80,6 +81,7 @@ class Session:
 
     def expect(self, cells: Cells, conductance_usiemens: FloatArray) -> None:
         """Say what cells are about to become, so that reads are grouped safely."""
+        cells.check_inside(self._chip.geometry)
         self._expected_usiemens[cells.array, cells.row, cells.column] = conductance_usiemens
 
     def look(self, cells: Cells, look: Look) -> Seen:
@@ -89,6 +91,8 @@ class Session:
             LimitError: the profile's read voltages are beyond its limits.
             InstrumentError: the readout failed; no cell was disturbed.
         """
+        cells.check_inside(self._chip.geometry)
+        check_read(self._spec(look.samples, look.interval_s, None), self._limits)
         if look.wait_s > 0:
             self._chip.wait(look.wait_s)
         array = int(cells.array[0]) if len(cells) else 0
@@ -105,10 +109,12 @@ class Session:
 
         Raises:
             LimitError: one of them is not; nothing was applied.
+            InputError: cells that are not on the chip, that stand twice, or are not as many as pulses; the same.
             InstrumentError: the batch failed on the way; its fate is in the journal as unknown.
         """
         if self._journal is None:
             raise InputError("a session without a journal may read only; nothing was applied")
+        self._check_addresses(cells, len(pulses))
         at = (cells.array, cells.row, cells.column)
         spent = self._pulses_run[at]
         check_pulses(pulses, self._readback_usiemens[at], spent, spent, self._limits, self._permissions)
@@ -131,9 +137,19 @@ class Session:
     def _intend(self, array: int, kind: str, blob: dict[str, np.ndarray]) -> int | None:
         return self._journal.intend(self._run_id, array, kind, blob) if self._journal else None
 
+    def _check_addresses(self, cells: Cells, pulses: int) -> None:
+        """Refuse what could not be counted: limits a cell hold only where each cell stands in a batch once."""
+        cells.check_inside(self._chip.geometry)
+        once = np.zeros(self._pulses_run.shape, dtype=bool)
+        once[cells.array, cells.row, cells.column] = True
+        if not np.count_nonzero(once) == len(cells) == pulses:
+            raise InputError(f"{pulses} pulses for {np.count_nonzero(once)} different cells; nothing was applied")
+
     def _read(self, cells: Cells, samples: int, interval_s: float) -> Reading:
         """Read in groups; cells of a group that drew too much are read again, each alone."""
-        group = read_groups(cells, self._expected_a(cells), self._chip.geometry, self._chip.capabilities)
+        row_max_a = min(self._chip.capabilities.row_current_max_a, self._limits.row_current_max_a)
+        sharing = dataclasses.replace(self._chip.capabilities, row_current_max_a=row_max_a)
+        group = read_groups(cells, self._expected_a(cells), self._chip.geometry, sharing)
         reading = self._chip.read(cells, self._spec(samples, interval_s, group))
         tripped = np.flatnonzero(reading.status == Status.OVER_RANGE)
         if len(tripped):
@@ -141,9 +157,9 @@ class Session:
             return _merged(reading, self._chip.read(cells.take(tripped), alone), tripped)
         return reading
 
-    def _spec(self, samples: int, interval_s: float, group: IntArray) -> ReadSpec:
+    def _spec(self, samples: int, interval_s: float, group: IntArray | None) -> ReadSpec:
         readout = self._profile.readout
-        spec = ReadSpec(
+        return ReadSpec(
             read_v=readout.read_v,
             gate_v=readout.read_gate_v,
             aperture_ns=readout.aperture_ns,
@@ -152,8 +168,6 @@ class Session:
             interval_s=interval_s,
             group=group,
         )
-        check_read(spec, self._limits)
-        return spec
 
     def _expected_a(self, cells: Cells) -> FloatArray:
         """Current each cell may draw at the read voltage, on the careful side."""

@@ -72,8 +72,8 @@ def trap_odds(dwell_low: Any, dwell_high: Any, seconds: Any) -> tuple[Any, Any]:
     return share, np.exp(-seconds * (1.0 / dwell_low + 1.0 / dwell_high))
 
 
-def relax(state: Record, at: IntArray, now_s: float, simulation: Simulation) -> None:
-    """Bring the relaxation of cells ``at`` to the present."""
+def relax(state: Record, at: IntArray, now_s: float | FloatArray, simulation: Simulation) -> None:
+    """Bring the relaxation of cells ``at`` to the present, one for all or one a cell."""
     passed_s = now_s - state["relaxed_until_s"][at]
     if passed_s.max(initial=0.0) > 0:
         for k, time_s in enumerate(relaxation_times_s(simulation).tolist()):
@@ -82,7 +82,12 @@ def relax(state: Record, at: IntArray, now_s: float, simulation: Simulation) -> 
 
 
 def age(
-    state: Record, at: IntArray, now_s: float, bias_v: float, simulation: Simulation, rng: np.random.Generator
+    state: Record,
+    at: IntArray,
+    now_s: float | FloatArray,
+    bias_v: float,
+    simulation: Simulation,
+    rng: np.random.Generator,
 ) -> None:
     """Bring cells ``at`` to the present: relaxation goes on, traps hop, low-frequency noise wanders."""
     relax(state, at, now_s, simulation)

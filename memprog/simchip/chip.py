@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,21 @@ from memprog.simchip.store import ChipFile, serial_of
 
 READ_BIAS_V = 0.2
 """Traps keep the kinetics of the read bias while nobody looks: none were measured at 0 V (assumption)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Schedule:
+    """When a read senses its cells: time between samples, and per cell (n,) start, last sample, and age afterwards."""
+
+    interval_s: float
+    start_s: FloatArray
+    time_s: FloatArray
+    left_s: FloatArray
+
+    def take(self, which: IntArray) -> _Schedule:
+        """Keep some of the cells."""
+        start_s, time_s, left_s = self.start_s[which], self.time_s[which], self.left_s[which]
+        return _Schedule(interval_s=self.interval_s, start_s=start_s, time_s=time_s, left_s=left_s)
 
 
 class SimChip:
@@ -93,17 +109,17 @@ class SimChip:
         mean, deviation, lag1 = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
         sense_v, offset_a = np.zeros(n), np.zeros(n)
         status = self._tripped(cells, spec)
-        interval_s, time_s = self._schedule(cells, spec)
+        schedule = self._schedule(cells, spec)
         lsb_a = lsb_amperes(spec, self._profile.readout)
         for array, where, at in self._by_array(cells):
             line = line_of(self._file.silicon[array], at, self.geometry.columns, spec.read_v)
             for part in parts(len(at), spec.samples):
                 here = where[part]
-                code, clamped = self._sample(array, at[part], line.take(part), spec, interval_s)
+                code, clamped = self._sample(array, at[part], line.take(part), spec, schedule.take(where[part]))
                 mean[here], deviation[here], lag1[here] = statistics(code, lsb_a)
                 status[here[clamped & (status[here] == Status.OK)]] = Status.CLAMPED
             sense_v[where], offset_a[where] = line.sense_v, line.offset_a
-        self._arrive(cells, float(time_s.max(initial=self._clock_s)))
+        self._arrive(cells, schedule)
         bad = status != Status.OK
         mean[bad], deviation[bad], lag1[bad] = np.nan, np.nan, 0.0
         return Reading(
@@ -114,7 +130,7 @@ class SimChip:
             offset_a=offset_a,
             range_a=np.full(n, spec.range_a or self._profile.readout.range_a),
             status=status,
-            time_s=time_s,
+            time_s=schedule.time_s,
             temperature_k=np.full(n, self._profile.readout.temperature_k),
             samples=spec.samples,
         )
@@ -124,14 +140,14 @@ class SimChip:
         cells.check_inside(self.geometry)
         samples = np.full((len(cells), spec.samples), np.nan)
         tripped = self._tripped(cells, spec) != Status.OK
-        interval_s, time_s = self._schedule(cells, spec)
+        schedule = self._schedule(cells, spec)
         lsb_a = lsb_amperes(spec, self._profile.readout)
         for array, where, at in self._by_array(cells):
             line = line_of(self._file.silicon[array], at, self.geometry.columns, spec.read_v)
             for part in parts(len(at), spec.samples):
-                code, clamped = self._sample(array, at[part], line.take(part), spec, interval_s)
+                code, clamped = self._sample(array, at[part], line.take(part), spec, schedule.take(where[part]))
                 samples[where[part]] = np.where(clamped, np.nan, code * lsb_a).T
-        self._arrive(cells, float(time_s.max(initial=self._clock_s)))
+        self._arrive(cells, schedule)
         samples[tripped] = np.nan
         return samples
 
@@ -174,6 +190,7 @@ class SimChip:
         row, column = np.repeat(rows, columns), np.tile(np.arange(columns), len(rows))
         cells = Cells(array=np.full(len(row), array, dtype=np.int64), row=row, column=column)
         cells.check_inside(self.geometry)
+        self._load(array)
         readout = self._profile.readout
         spec = ReadSpec(read_v=READ_BIAS_V, gate_v=gate_v, aperture_ns=readout.aperture_ns, settle_ns=0, samples=1)
         conductance = self._conductance_now(cells, gate_v).reshape(len(rows), columns)
@@ -197,7 +214,6 @@ class SimChip:
 
     def close(self) -> None:
         """Hand the file to the disk and forget it."""
-        self._header["clock_s"] = self._clock_s
         self._file.flush()
 
     def _flat(self, cells: Cells) -> IntArray:
@@ -220,11 +236,12 @@ class SimChip:
         return self._states[array]
 
     def _sample(
-        self, array: int, at: IntArray, line: Line, spec: ReadSpec, interval_s: float
+        self, array: int, at: IntArray, line: Line, spec: ReadSpec, schedule: _Schedule
     ) -> tuple[NDArray[np.float32], Mask]:
         state, silicon, rng = self._states[array], self._file.silicon[array], self._rngs[array]
-        physics.age(state, at, self._clock_s, READ_BIAS_V, self._profile.simulation, rng)
-        return sample(state, silicon, at, line, spec, interval_s, self._profile.readout, self._profile.simulation, rng)
+        readout, simulation = self._profile.readout, self._profile.simulation
+        physics.age(state, at, schedule.start_s, READ_BIAS_V, simulation, rng)
+        return sample(state, silicon, at, line, spec, schedule.interval_s, readout, simulation, rng)
 
     def _conductance_now(self, cells: Cells, gate_v: float) -> FloatArray:
         """Conductance of each cell at this moment, traps as they stand."""
@@ -247,9 +264,10 @@ class SimChip:
         driver = self._profile.driver
         amplitude_v = np.rint(pulses.amplitude_v / driver.amplitude_lsb_v) * driver.amplitude_lsb_v
         gate_v = np.rint(pulses.gate_v / driver.gate_lsb_v) * driver.gate_lsb_v
-        clamped = (amplitude_v > driver.amplitude_range_v) | (gate_v > driver.gate_range_v)
+        most_v, most_gate_v = driver.amplitude_range_v, driver.gate_range_v
+        clamped = (np.abs(amplitude_v) > most_v) | (np.abs(gate_v) > most_gate_v)
         status = np.where(clamped, Status.CLAMPED, Status.OK).astype(np.uint8)
-        return np.minimum(amplitude_v, driver.amplitude_range_v), np.minimum(gate_v, driver.gate_range_v), status
+        return np.clip(amplitude_v, -most_v, most_v), np.clip(gate_v, -most_gate_v, most_gate_v), status
 
     def _shots_s(self, cells: Cells, pulses: Pulses) -> float:
         """Chip time of a batch: cells that share every line fire together, the rest one shot after the other."""
@@ -266,17 +284,21 @@ class SimChip:
         _, first = np.unique(shot, return_index=True)
         return float((pulses.width_ns[first] + driver.shot_overhead_ns).sum()) * 1e-9
 
-    def _schedule(self, cells: Cells, spec: ReadSpec) -> tuple[float, FloatArray]:
-        """Time between two samples of a cell, and the clock at the last sample of each cell (n,)."""
+    def _schedule(self, cells: Cells, spec: ReadSpec) -> _Schedule:
+        """Lay out the samples of a read in time."""
         group = np.arange(len(cells)) if spec.group is None else spec.group
         groups, turn = np.unique(group, return_inverse=True)
         visit_s = (spec.aperture_ns + spec.settle_ns) * 1e-9 + self.capabilities.cell_switch_s
+        apart_s = spec.interval_s if spec.samples > 1 else 0.0
         if spec.order is Order.INTERLEAVED:
-            interval_s = max(spec.interval_s, len(groups) * visit_s)
-            return interval_s, np.asarray(self._clock_s + (spec.samples - 1) * interval_s + (turn + 1.0) * visit_s)
-        interval_s = max(spec.interval_s, spec.aperture_ns * 1e-9)
-        dwell_s = spec.samples * interval_s + visit_s
-        return interval_s, np.asarray(self._clock_s + (turn + 1.0) * dwell_s)
+            interval_s = max(apart_s, len(groups) * visit_s)
+            time_s = np.asarray(self._clock_s + (spec.samples - 1) * interval_s + (turn + 1.0) * visit_s)
+            start_s, left_s = np.full(len(cells), self._clock_s), np.full(len(cells), time_s.max(initial=self._clock_s))
+            return _Schedule(interval_s=interval_s, start_s=start_s, time_s=time_s, left_s=left_s)
+        interval_s = max(apart_s, spec.aperture_ns * 1e-9)
+        time_s = np.asarray(self._clock_s + (turn + 1.0) * (spec.samples * interval_s + visit_s))
+        start_s = time_s - spec.samples * interval_s
+        return _Schedule(interval_s=interval_s, start_s=start_s, time_s=time_s, left_s=time_s)
 
     def _tripped(self, cells: Cells, spec: ReadSpec) -> StatusArray:
         """Status (n,) before sampling: a group that shares no row, or draws too much, is not sensed."""
@@ -295,19 +317,20 @@ class SimChip:
         status[drawn_a[group] > self._profile.limits.row_current_max_a] = Status.OVER_RANGE
         return status
 
-    def _arrive(self, cells: Cells, clock_s: float) -> None:
-        """Set the clock to the end of a read; the cells that were read are there already."""
-        self._clock_s = clock_s
-        for array, _, at in self._by_array(cells):
-            self._states[array]["relaxed_until_s"][at] = self._states[array]["noise_until_s"][at] = clock_s
+    def _arrive(self, cells: Cells, schedule: _Schedule) -> None:
+        """Set the clock to the end of a read, and those of the cells to where sampling left them."""
+        self._clock_s = float(schedule.time_s.max(initial=self._clock_s))
+        for array, where, at in self._by_array(cells):
+            state = self._states[array]
+            state["relaxed_until_s"][at] = state["noise_until_s"][at] = schedule.left_s[where]
         self._commit(cells)
 
     def _commit(self, cells: Cells) -> None:
-        """Make the touched arrays durable."""
+        """Make the touched arrays durable. The clock goes first: no kill must leave a cell in the future."""
+        self._header["clock_s"] = self._clock_s
         for array in np.unique(cells.array).tolist():
             store_generator(self._rngs[array], self._states[array])
             self._file.commit(array, self._states[array])
-        self._header["clock_s"] = self._clock_s
         self._header["last_batch"] = self._last_batch
 
 

@@ -79,7 +79,8 @@ def _quiet(
     """Conductance (samples, n) with every trap low, relaxation going on; the state moves to the last sample."""
     decay = np.exp(-interval_s / physics.relaxation_times_s(simulation))
     kept = (decay ** np.arange(1, spec.samples + 1)[:, None]).astype(np.float32)
-    memristor = kept @ state["unrelaxed"][:, at]
+    # Not a BLAS product: that may add in another order with another number of threads.
+    memristor: Float32Array = np.einsum("jk,kn->jn", kept, state["unrelaxed"][:, at])
     memristor += state["memristor"][at].astype(np.float32)
     np.maximum(memristor, physics.LEAST_USIEMENS, out=memristor)
     transistor = physics.transistor_usiemens(silicon, at, spec.gate_v, simulation).astype(np.float32)

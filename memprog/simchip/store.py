@@ -124,8 +124,14 @@ class ChipFile:
         self._slots = np.memmap(path, self.layout.state, "r+", self.layout.slots_at, (*arrays, 2))
 
     def load(self, array: int) -> Record:
-        """Copy the newest whole state of an array."""
+        """Copy the newest whole state of an array.
+
+        Raises:
+            ChipFileError: neither slot is whole.
+        """
         newest = int(self._slots["generation"][array].argmax())
+        if self._slots["generation"][array, newest] == 0:
+            raise ChipFileError(f"{self.path}: array {array} has no whole state")
         return np.array(self._slots[array, newest])
 
     def commit(self, array: int, record: Record) -> None:
