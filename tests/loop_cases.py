@@ -31,6 +31,7 @@ from memprog.jobs.chips import make_chip
 from memprog.jobs.workspace import Workspace, open_workspace
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, Levels, bundled_profile, load_profile
 from memprog.session import Journal, Session
+from memprog.simchip import SimChip
 
 SOURCE = Path(__file__).parent.parent / "profiles" / f"{DEFAULT_PROFILE}.yaml"
 OFFSET_A = 3e-8
@@ -251,3 +252,10 @@ def make_bench(
     if chip:
         make_chip(workspace.chip_path, kind, seed=seed, arrays=arrays)
     return Bench(workspace=workspace, kind=kind, profile=str(profile), image=image)
+
+
+def wear_of(bench: Bench, array: int = 0) -> np.ndarray:
+    """Pulses every cell of an array has had, as the chip knows (rows, columns)."""
+    chip = SimChip(bench.workspace.chip_path, bench.kind)
+    size = bench.kind.geometry
+    return np.array(chip._load(array)["wear"]).reshape(size.rows, size.columns)

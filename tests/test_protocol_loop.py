@@ -119,6 +119,24 @@ def test_a_cell_is_not_done_before_a_second_look_that_was_waited_for() -> None:
     assert not any(done for _, done in done_after[:first_done])
 
 
+def test_a_cell_that_left_its_window_must_be_confirmed_anew() -> None:
+    loop = Loop(np.array([1000.0]), PROFILE, denoise=False)
+    long_looks, done_after = 0, []
+
+    def answer(look: Look) -> Seen:
+        # In the window at first, out of it in the first confirm, and back for good.
+        nonlocal long_looks
+        long_looks += look.stage != "approach"
+        return seen(1005.0 if long_looks == 2 and look.stage == "confirm" else 1000.0)
+
+    def watch(look: Look, _: list[Shots]) -> None:
+        if look.stage != "approach":
+            done_after.append(bool(loop.done[0]))
+
+    run(loop, answer, watch)
+    assert done_after[:4] == [False, False, False, True]
+
+
 def test_a_long_look_takes_as_many_samples_as_the_profile_says_and_a_quick_one_fewer() -> None:
     loop = Loop(np.array([1000.0]), PROFILE)
     steps = run(loop, lambda _: seen(1000.0))

@@ -79,11 +79,11 @@ def test_cells_about_to_rise_are_grouped_by_their_targets() -> None:
     with Session(chip, PROFILE) as session:
         session.look(cells, look_at(cells))
         session.look(cells, look_at(cells))
-        session.expect(cells, np.full(32, 10_000.0))
+        session.expect(cells, np.full(32, 11_000.0))
         session.look(cells, look_at(cells))
     sizes = [int(np.bincount(spec.group).max()) for _, spec in chip.reads if spec.group is not None]
     assert sizes[1] == 8
-    assert sizes[2] == int(0.93 * PROFILE.limits.row_current_max_a / (1.15 * 10_000e-6 * PROFILE.readout.read_v))
+    assert sizes[2] == int(0.93 * PROFILE.limits.row_current_max_a / (1.15 * 11_000e-6 * PROFILE.readout.read_v))
 
 
 def test_a_run_with_a_lower_row_current_senses_fewer_cells_together(tmp_path: Path) -> None:

@@ -127,9 +127,31 @@ def test_slow_trap_keeps_its_state_through_a_short_read_and_forgets_it_over_a_lo
     set_traps(chip, relative_for(MEASURED_STEP, MEASURED_QUIET, chip._profile), 1.0, 1.0, is_high=True)
     first = reading_usiemens(chip, read_spec())
     assert np.mean(first > MEASURED_QUIET + 1.0) > 0.95
+    chip.wait(0.01)
+    assert np.mean(reading_usiemens(chip, read_spec()) > MEASURED_QUIET + 1.0) > 0.92
     chip.wait(20.0)
     later = reading_usiemens(chip, read_spec())
     assert np.mean(later > MEASURED_QUIET + 1.0) == pytest.approx(0.5, abs=0.125)
+
+
+def test_next_look_finds_traps_where_the_last_one_left_them(tmp_path: Path) -> None:
+    chip = still_chip(tmp_path, readout=NOISELESS)
+    set_cells(chip, MEASURED_QUIET)
+    set_traps(chip, relative_for(MEASURED_STEP, MEASURED_QUIET, chip._profile), 0.5, 0.5)
+    last = chip.trace(array_cells(chip), read_spec(samples=6, interval_s=0.5))[:, -1] > 97.0 * 0.1986e-6
+    assert 0.35 < last.mean() < 0.65
+    assert np.mean((reading_usiemens(chip, read_spec()) > MEASURED_QUIET + 1.0) == last) > 0.9
+
+
+def test_two_products_in_a_row_find_traps_in_the_same_state(tmp_path: Path) -> None:
+    chip = still_chip(tmp_path, readout=NOISELESS)
+    set_cells(chip, MEASURED_QUIET)
+    set_traps(chip, relative_for(MEASURED_STEP, MEASURED_QUIET, chip._profile), 1.0, 1.0)
+    chip.wait(100.0)
+    row_v = np.eye(16) * 0.2
+    first, second = (chip.multiply(0, row_v, np.arange(16), 3.0).current_a > 97.0 * 0.2e-6 for _ in range(2))
+    assert 0.35 < first.mean() < 0.65
+    assert np.mean(first == second) > 0.97
 
 
 @pytest.mark.parametrize("usiemens", [100.0, 4000.0])
@@ -191,13 +213,23 @@ def test_low_frequency_noise_is_shared_by_reads_close_together_and_not_by_reads_
     assert abs(far) < 0.25
 
 
+def test_low_frequency_noise_goes_on_where_the_last_look_left_it(tmp_path: Path) -> None:
+    chip = still_chip(tmp_path, simulation={"flicker_usiemens": SIMULATION.flicker_usiemens}, readout=NOISELESS)
+    set_cells(chip, 98.0)
+    samples = trace_usiemens(chip, array_cells(chip), read_spec(samples=60, interval_s=0.3))
+    following = reading_usiemens(chip, read_spec())
+    assert np.corrcoef(samples[:, -1], following)[0, 1] > 0.35
+    assert abs(np.corrcoef(samples[:, 0], following)[0, 1]) < 0.25
+
+
 @pytest.mark.parametrize("range_a", [None, 1e-4])
 def test_readings_are_whole_steps_of_the_converter(range_a: float | None, tmp_path: Path) -> None:
     chip = new_chip(tmp_path)
     samples = chip.trace(array_cells(chip), read_spec(samples=16, range_a=range_a))
     lsb_a = 2.0 * (range_a or READOUT.range_a) / 2**READOUT.converter_bits
     steps = samples / lsb_a
-    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-6)
+    # Traces are kept to seven digits.
+    np.testing.assert_allclose(steps, np.rint(steps), rtol=2e-7)
     assert len(np.unique(np.rint(steps))) > 100
     once = chip.read(array_cells(chip), read_spec(range_a=range_a))
     np.testing.assert_allclose(once.current_a / lsb_a, np.rint(once.current_a / lsb_a), atol=1e-6)

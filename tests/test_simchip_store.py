@@ -341,7 +341,7 @@ def test_chip_opened_under_another_profile_is_refused(tmp_path: Path) -> None:
     chip = new_chip(tmp_path)
     before = file_bytes(chip)
     other = small_profile("rao2023-onchip-6bit")
-    with pytest.raises(ChipFileError, match="made as 'rao2023-11bit'.*not as 'rao2023-onchip-6bit'"):
+    with pytest.raises(ChipFileError, match=r"made as 'rao2023-11bit'.*not as 'rao2023-onchip-6bit'"):
         SimChip(chip._file.path, other)
     assert chip._file.path.read_bytes() == before
 

@@ -12,7 +12,7 @@ from memprog.jobs.chips import SIM, chip_facts, open_chip
 from memprog.jobs.export import export_weights
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.read import look_briefly
-from memprog.jobs.setup import Part, choose, open_image
+from memprog.jobs.setup import Part, check_on_chip, choose, open_image
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.report.load import ExportReport
@@ -38,7 +38,9 @@ def export(
         raise InputError(f"{out_path}: the weights would replace the image; nothing was written")
     image, kind = open_image(workspace, profile)
     with Session(open_chip(workspace, kind, backend, expect_serial), kind) as session:
-        conductances = conductances_of(session, kind, image, choose(image, None), listener or ignore)
+        part = choose(image, None)
+        check_on_chip(part, session.chip)
+        conductances = conductances_of(session, kind, image, part, listener or ignore)
         identity = session.chip.identity
         return export_weights(
             image, conductances, out_path, simulated=identity.simulated, chip=chip_facts(session.chip)

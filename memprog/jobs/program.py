@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections import Counter
@@ -15,7 +16,7 @@ from memprog.errors import LimitError
 from memprog.image import Image
 from memprog.jobs.chips import DEFAULT_SEED, SIM, chip_facts, make_chip, open_chip
 from memprog.jobs.progress import Listener, Progress, ignore
-from memprog.jobs.setup import Part, choose, open_image, targets_of, utc_now
+from memprog.jobs.setup import Part, check_on_chip, choose, open_image, targets_of, utc_now
 from memprog.jobs.verify import known_reasons, verify_part
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
@@ -72,16 +73,17 @@ def program(
         return job.plan()
     if backend == SIM and not workspace.chip_path.exists():
         make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=image.targets_usiemens.shape[0])
-    chip = open_chip(workspace, kind, backend, expect_serial)
-    journal = Journal(workspace.journal_path, durable=not chip.identity.simulated)
-    try:
-        with Session(chip, kind, journal=journal, run_id=job.run_id) as session:
-            _refuse_other_image(journal, session, image, yes)
-            outcomes = job.run(session, journal)
-            verified = job.verify(session, min_yield) if verify else None
-            return job.report(session, outcomes, verified, min_yield)
-    finally:
-        journal.close()
+    with contextlib.ExitStack() as leaving:
+        chip = open_chip(workspace, kind, backend, expect_serial)
+        leaving.callback(chip.close)
+        check_on_chip(part, chip)
+        journal = Journal(workspace.journal_path, durable=not chip.identity.simulated)
+        leaving.callback(journal.close)
+        session = leaving.enter_context(Session(chip, kind, journal=journal, run_id=job.run_id))
+        _refuse_other_image(journal, session, image, yes)
+        outcomes = job.run(session, journal)
+        verified = job.verify(session, min_yield) if verify else None
+        return job.report(session, outcomes, verified, min_yield)
 
 
 def _refuse_other_image(journal: Journal, session: Session, image: Image, yes: bool) -> None:
@@ -197,7 +199,7 @@ class _Job:
             self._image,
             self._kind,
             self._part,
-            reasons=known_reasons(self._workspace, self._part, self._image),
+            reasons=known_reasons(self._workspace, self._part, self._image, session.chip),
             min_yield=min_yield,
             listener=self._listener,
             argv=self._argv,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memprog.chip import Cells, FloatArray, Mask
+from memprog.chip import Cells, Chip, FloatArray, Mask
 from memprog.errors import ImageError, InputError
 from memprog.image import Image, read_image
 from memprog.jobs.workspace import Workspace
@@ -76,6 +76,17 @@ def choose(
     if part.cells == 0:
         raise InputError("there is no cell with a target in what was asked for; nothing was done")
     return part
+
+
+def check_on_chip(part: Part, chip: Chip) -> None:
+    """Refuse a part that needs arrays the chip does not have, before anything is done to it.
+
+    Raises:
+        InputError: names the first such array.
+    """
+    beyond = [array for array in part.arrays if array >= chip.geometry.arrays]
+    if beyond:
+        raise InputError(f"the image needs array {beyond[0]}; the chip has {chip.geometry.arrays}; nothing was done")
 
 
 def targets_of(image: Image, array: int, mask: Mask) -> FloatArray:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from memprog.analysis.verdict import Verdict, effective_bits, judge_looks, window_floor_usiemens
+from memprog.chip import Chip
 from memprog.errors import LimitError
 from memprog.image import Image
 from memprog.jobs.chips import SIM, chip_facts, open_chip
 from memprog.jobs.looks import Looks, spread_looks
 from memprog.jobs.progress import Listener, Progress, ignore
-from memprog.jobs.setup import Part, choose, open_image, targets_of, utc_now
+from memprog.jobs.setup import Part, check_on_chip, choose, open_image, targets_of, utc_now
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.protocol import Reason
@@ -49,12 +50,13 @@ def verify(
     image, kind = open_image(workspace, profile)
     part = choose(image, arrays)
     with Session(open_chip(workspace, kind, backend, expect_serial), kind) as session:
+        check_on_chip(part, session.chip)
         return verify_part(
             session,
             image,
             kind,
             part,
-            reasons=known_reasons(workspace, part, image),
+            reasons=known_reasons(workspace, part, image, session.chip),
             window_usiemens=window_usiemens,
             min_yield=min_yield,
             listener=listener,
@@ -112,22 +114,32 @@ def verify_part(
     )
 
 
-def known_reasons(workspace: Workspace, part: Part, image: Image) -> np.ndarray:
-    """What the last run of this image said of each cell of a part; NONE where there was no run."""
+def known_reasons(workspace: Workspace, part: Part, image: Image, chip: Chip) -> np.ndarray:
+    """What the last run that programmed a cell said of it, (n,): runs of this image on this chip; NONE without one."""
     reasons = np.zeros(part.cells, dtype=np.uint8)
     if not workspace.journal_path.exists():
         return reasons
     journal = Journal(workspace.journal_path, durable=False)
-    runs = [run.run_id for run in journal.runs() if run.image_sha256 == image.sha256]
+    try:
+        serial = chip.identity.serial
+        for run in reversed(journal.runs()):
+            if (run.image_sha256, run.chip) == (image.sha256, serial):
+                _take_reasons(reasons, journal, run.run_id, part)
+    finally:
+        journal.close()
+    return reasons
+
+
+def _take_reasons(reasons: np.ndarray, journal: Journal, run_id: str, part: Part) -> None:
+    """Put what one run said in the place of what was said before; it is silent on cells it did not program."""
     first = 0
     for array, mask in zip(part.arrays, part.masks, strict=True):
         here = slice(first, first + int(mask.sum()))
         first = here.stop
-        found = next((cells for run in runs if (cells := journal.cells_of(run, array)) is not None), None)
-        if found is not None:
-            reasons[here] = found["reason"][mask]
-    journal.close()
-    return reasons
+        cells = journal.cells_of(run_id, array)
+        if cells is not None:
+            done, reason = cells["done"][mask], cells["reason"][mask]
+            reasons[here] = np.where(done | (reason != Reason.NONE), reason, reasons[here])
 
 
 def _targets(image: Image, part: Part) -> np.ndarray:

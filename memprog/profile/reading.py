@@ -177,6 +177,22 @@ def _bias_table(data: object, provenance: dict[str, str]) -> Mapping[str, Mappin
     return types.MappingProxyType(table)
 
 
+def _opposite_polarities(profile: ChipProfile) -> list[tuple[bool, str]]:
+    """SET and RESET must drive opposite lines, FORM as SET and SUB_THRESHOLD as RESET does."""
+    driven = {
+        name: [line for line in ("bit_line", "source_line") if profile.bias_table[name][line] == "amplitude"]
+        for name in ("SET", "FORM", "RESET", "SUB_THRESHOLD")
+    }
+    one_each = all(len(lines) == 1 for lines in driven.values())
+    pairs = driven["SET"] == driven["FORM"] != driven["RESET"] == driven["SUB_THRESHOLD"]
+    return [
+        (
+            one_each and pairs,
+            "bias_table must drive bit or source line, RESET and SUB_THRESHOLD the other than SET and FORM",
+        )
+    ]
+
+
 def _check_sense(profile: ChipProfile) -> None:
     """Refuse values that are each fine and together make no chip."""
     levels, limits, readout, driver = profile.levels, profile.limits, profile.readout, profile.driver
@@ -196,6 +212,12 @@ def _check_sense(profile: ChipProfile) -> None:
         (readout.source_drop_min <= readout.source_drop_max < 1, "readout.source_drop_max must be above min, below 1"),
         (min(driver.amplitude_lsb_v, driver.gate_lsb_v, driver.width_lsb_ns) > 0, "driver resolutions must be above 0"),
         (profile.simulation.channels_max <= 8, "simulation.channels_max must not be above 8"),
+        (
+            # The last step of a cell may be one switching pulse and one denoising.
+            profile.protocol.pulse_budget + profile.protocol.sub_threshold_pulses + 1 <= limits.pulses_per_cell_run,
+            "protocol.pulse_budget and one more step must fit limits.pulses_per_cell_run",
+        ),
+        *_opposite_polarities(profile),
     )
     for fine, sentence in checks:
         if not fine:

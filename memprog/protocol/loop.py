@@ -92,7 +92,11 @@ class Loop:
         if len(check) and self._checks < settings.checks_per_pass:
             return self._long_look("check", check, 0.0)
         due = self._due_for_confirm()
-        return self._long_look("confirm", due, settings.confirm_wait_s) if len(due) else None
+        if len(due):
+            return self._long_look("confirm", due, settings.confirm_wait_s)
+        if len(approach) and self.passes < settings.passes + settings.mop_up_passes:
+            return Look(stage="approach", cells=approach, samples=settings.quick_samples, interval_s=0.0)
+        return None
 
     def take(self, look: Look, seen: Seen) -> list[Shots]:
         """Learn from a look, judge its cells, and say which pulses to give before the next one, in order."""
@@ -145,6 +149,7 @@ class Loop:
         self.readback_usiemens[at] = seen.readback_usiemens
         blind = np.isnan(conductance)
         self._unread[at] = np.where(blind, self._unread[at] + 1, 0)
+        self.holds[at[blind]] = 0
         self._close(at[seen.status == Status.NOT_WIRED], Reason.NOT_WIRED)
         self._close(at[blind & (self._unread[at] >= UNREAD_AFTER)], Reason.UNREADABLE)
         memristor = self.response.memristor(conductance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,7 +54,8 @@ def program_array(
     """
     programmed = ~np.isnan(target_usiemens)
     cells = Cells.from_mask(array, programmed)
-    loop = Loop(target_usiemens[programmed], profile, denoise=denoise, later_s=later_s)
+    within = dataclasses.replace(profile, limits=session.limits)
+    loop = Loop(target_usiemens[programmed], within, denoise=denoise, later_s=later_s)
     session.expect(cells, loop.target_usiemens)
     start_s = session.chip.clock_s()
     while (look := loop.next_look()) is not None:

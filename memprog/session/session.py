@@ -75,6 +75,11 @@ class Session:
         return self._chip
 
     @property
+    def limits(self) -> Limits:
+        """What every batch is checked against: the profile's limits, or the run's tighter ones."""
+        return self._limits
+
+    @property
     def readback_usiemens(self) -> FloatArray:
         """Last readback of every cell (arrays, rows, columns), NaN where never or not readable."""
         return self._readback_usiemens.copy()
@@ -115,6 +120,8 @@ class Session:
         if self._journal is None:
             raise InputError("a session without a journal may read only; nothing was applied")
         self._check_addresses(cells, len(pulses))
+        if len(cells) == 0:
+            return
         at = (cells.array, cells.row, cells.column)
         spent = self._pulses_run[at]
         check_pulses(pulses, self._readback_usiemens[at], spent, spent, self._limits, self._permissions)

@@ -133,7 +133,7 @@ def apply_pulses(
     change = np.where(raises, 1.0, -1.0) * room * -np.expm1(-step / room)
     alive = silicon["stuck"][at] == 0
     _move(state, at, np.where(alive, change, 0.0), alive, simulation, rng)
-    _fate_of_channels(state, at, raises, across_v, alive, simulation, rng)
+    _fate_of_channels(state, at, raises, across_v, ceiling, alive, simulation, rng)
     _new_channels(state, at, across_v - threshold_v, alive, simulation, rng)
     state["wear"][at] += 1
 
@@ -183,11 +183,12 @@ def _fate_of_channels(
     at: IntArray,
     raises: NDArray[np.bool_],
     across_v: FloatArray,
+    ceiling: FloatArray,
     alive: NDArray[np.bool_],
     simulation: Simulation,
     rng: np.random.Generator,
 ) -> None:
-    """RESET polarity dissolves incomplete channels; SET polarity completes them, which adds to the cell."""
+    """RESET polarity dissolves incomplete channels; SET polarity completes them, which adds up to the gate limit."""
     offset_v = np.where(raises, simulation.channel_complete_offset_v, 0.0)
     for k in range(simulation.channels_max):
         amplitude = state["trap_amplitude"][k, at]
@@ -195,6 +196,7 @@ def _fate_of_channels(
         gone = (rng.random(len(at)) < _logistic(excess_v / simulation.channel_dissolve_slope_v)) & (amplitude > 0)
         completed = gone & raises & alive
         gain = trap_steps_usiemens(amplitude, state["memristor"][at], simulation) * rng.uniform(0.5, 1.5, len(at))
+        gain = np.minimum(gain, np.maximum(ceiling - memristor_usiemens(state, at), 0.0))
         state["memristor"][at[completed]] += gain[completed]
         state["trap_amplitude"][k, at[gone]] = 0.0
 

@@ -6,6 +6,7 @@ dies with the machine (a power cut) is at most the last batch, and the generatio
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def create(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> None:
             _fill(partial, layout, profile, seed, array)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise ChipFileError(f"{path}: the simulated chip cannot be written: {error.strerror or error}") from error
 
 
@@ -132,7 +134,10 @@ class ChipFile:
         newest = int(self._slots["generation"][array].argmax())
         if self._slots["generation"][array, newest] == 0:
             raise ChipFileError(f"{self.path}: array {array} has no whole state")
-        return np.array(self._slots[array, newest])
+        # Not np.array(slot): of a structured scalar that is a view, and the file would change before its commit.
+        record = np.empty((), self.layout.state)
+        record[...] = self._slots[array, newest]
+        return record
 
     def commit(self, array: int, record: Record) -> None:
         """Make a state the newest: into the older slot, its generation last."""

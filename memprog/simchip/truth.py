@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass
 
@@ -38,10 +39,11 @@ class Truth:
 def truth_of(chip: SimChip, array: int, target_usiemens: FloatArray, window_usiemens: float) -> Truth:
     """Tell the truth about one array: target (rows, columns) in uS, NaN where it does not matter."""
     profile = chip._profile
-    state = chip._load(array)
+    # On copies: being looked at must not change what the chip does next.
+    state, rng = chip._load(array).copy(), copy.deepcopy(chip._rngs[array])
     silicon = chip._file.silicon[array]
     at = np.arange(state["wear"].shape[0])
-    physics.age(state, at, chip.clock_s(), READ_BIAS_V, profile.simulation, chip._rngs[array])
+    physics.age(state, at, chip.clock_s(), READ_BIAS_V, profile.simulation, rng)
     target = np.asarray(target_usiemens, dtype=np.float64).ravel()
     inside, mean = np.zeros(len(at)), np.zeros(len(at))
     for seconds, weight in zip(*_moments(), strict=True):
@@ -99,6 +101,5 @@ def _reachable(silicon: Record, at: IntArray, target: FloatArray, profile: ChipP
     transistor = physics.transistor_usiemens(silicon, at, profile.readout.read_gate_v, simulation)
     most = silicon["set_gate"] * (limits.gate_max_v - simulation.set_gate_threshold_v)
     most = np.minimum(most, simulation.memristor_max_usiemens)
-    return np.isnan(target) | (
-        (target <= physics.in_series(most, transistor)) & (target >= simulation.memristor_min_usiemens)
-    )
+    least = physics.in_series(np.asarray(simulation.memristor_min_usiemens), transistor)
+    return np.isnan(target) | ((target <= physics.in_series(most, transistor)) & (target >= least))
