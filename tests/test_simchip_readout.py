@@ -12,6 +12,7 @@ from small_chip import (
     NOISELESS,
     STILL,
     array_cells,
+    memristor_usiemens,
     new_chip,
     read_spec,
     relative_for,
@@ -363,5 +364,6 @@ def test_read_of_many_cells_in_parts_keeps_every_answer_with_its_cell(tmp_path: 
     cells = array_cells(chip).take(order)
     reading = chip.read(cells, read_spec(samples=2048))
     found = conductance_usiemens(reading.current_a, reading.offset_a, reading.sense_v)
-    truth = physics.quiet_usiemens(chip._load(0), chip._file.silicon[0], order, 3.0, profile.simulation)
+    transistor = physics.transistor_usiemens(chip._file.silicon[0], order, 3.0, profile.simulation)
+    truth = physics.in_series(memristor_usiemens(chip)[order], transistor)
     np.testing.assert_allclose(found, truth, atol=0.5, rtol=1e-3)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memprog.chip import Bias, FloatArray, IntArray
+from memprog.chip import FloatArray, IntArray, Mask, Pulses
 from memprog.profile import Simulation
 from memprog.simchip.state import Record, plant_traps
 
@@ -47,17 +47,18 @@ def in_series(memristor: FloatArray, transistor: FloatArray) -> FloatArray:
     return memristor * transistor / (memristor + transistor)
 
 
-def quiet_usiemens(
-    state: Record, silicon: Record, at: IntArray, gate_v: float | FloatArray, simulation: Simulation
-) -> FloatArray:
-    """Conductance with every trap in its low state."""
-    return in_series(memristor_usiemens(state, at), transistor_usiemens(silicon, at, gate_v, simulation))
-
-
 def trap_steps_usiemens(relative: Float32Array, quiet: FloatArray, simulation: Simulation) -> Float32Array:
     """Conductance step of each trap (channels, cells) on cells of conductance quiet (cells,)."""
     reach = (quiet / (1.0 + quiet / simulation.trap_saturation_usiemens)).astype(np.float32)
     return np.asarray(np.minimum(relative * reach, np.float32(simulation.trap_amplitude_max_usiemens)))
+
+
+def trap_steps_in_series(
+    relative: Float32Array, quiet: FloatArray, transistor: FloatArray, simulation: Simulation
+) -> Float32Array:
+    """The same where the gate may be almost shut: all traps together never lift a cell above its transistor."""
+    room = ((transistor - quiet) / max(simulation.channels_max, 1)).astype(np.float32)
+    return np.asarray(np.minimum(trap_steps_usiemens(relative, quiet, simulation), room))
 
 
 def dwell_high_s(dwell: Float32Array, bias_v: float, simulation: Simulation) -> Float32Array:
@@ -112,22 +113,22 @@ def apply_pulses(
     state: Record,
     silicon: Record,
     at: IntArray,
-    bias: NDArray[np.uint8],
-    amplitude_v: FloatArray,
-    gate_v: FloatArray,
-    width_ns: IntArray,
+    raises: Mask,
+    pulses: Pulses,
     simulation: Simulation,
     rng: np.random.Generator,
 ) -> None:
-    """Give each cell in ``at`` one pulse: the complete channel moves, incomplete ones come and go."""
+    """Give each cell in ``at`` one pulse: the complete channel moves, incomplete ones come and go.
+
+    ``raises`` (n,) says which pulses drive the bit line, as SET does; the others drive the source line.
+    """
     memristor = memristor_usiemens(state, at)
-    raises = (bias == Bias.SET) | (bias == Bias.FORM)
-    transistor = transistor_usiemens(silicon, at, gate_v, simulation)
+    transistor = transistor_usiemens(silicon, at, pulses.gate_v, simulation)
     # In SET the transistor saturates: its drop is the gate limit below, not a divider.
-    across_v = np.where(raises, amplitude_v, amplitude_v * transistor / (transistor + memristor))
+    across_v = np.where(raises, 1.0, transistor / (transistor + memristor)) * pulses.amplitude_v
     threshold_v = np.where(raises, silicon["set_threshold_v"][at], silicon["reset_threshold_v"][at])
-    step = _free_step(silicon, at, memristor, across_v - threshold_v, width_ns, simulation, rng)
-    ceiling = silicon["set_gate"][at] * np.maximum(gate_v - simulation.set_gate_threshold_v, 0.0)
+    step = _free_step(silicon, at, memristor, across_v - threshold_v, pulses.width_ns, simulation, rng)
+    ceiling = silicon["set_gate"][at] * np.maximum(pulses.gate_v - simulation.set_gate_threshold_v, 0.0)
     room = np.where(raises, ceiling - memristor, memristor - simulation.memristor_min_usiemens)
     room = np.maximum(room, 1e-9)
     change = np.where(raises, 1.0, -1.0) * room * -np.expm1(-step / room)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memprog.chip import (
+    Bias,
     Capabilities,
     Cells,
     Chip,
@@ -64,6 +65,8 @@ class SimChip:
         self._last_batch = int(self._header["last_batch"])
         self._states: dict[int, Record] = {}
         self._rngs: dict[int, np.random.Generator] = {}
+        driven = [bias for bias in Bias if profile.bias_table[bias.name]["bit_line"] == "amplitude"]
+        self._raises = np.isin(np.arange(max(Bias) + 1), driven)
 
     @property
     def identity(self) -> Identity:
@@ -153,29 +156,24 @@ class SimChip:
 
     def pulse(self, cells: Cells, pulses: Pulses, batch_id: int) -> Delivered:
         """Give each cell one pulse; durable before it returns. See the contract."""
-        cells.check_inside(self.geometry)
-        flat = self._flat(cells)
-        if len(np.unique(flat)) != len(flat):
-            raise InputError("a batch gives each cell one pulse; a cell stands in it twice")
-        amplitude_v, gate_v, status = self._converted(pulses)
+        self._check_batch(cells, pulses)
+        delivered, status = self._converted(pulses)
         for array, where, at in self._by_array(cells):
             physics.relax(self._states[array], at, self._clock_s, self._profile.simulation)
             physics.apply_pulses(
                 self._states[array],
                 self._file.silicon[array],
                 at,
-                pulses.bias[where],
-                amplitude_v[where],
-                gate_v[where],
-                pulses.width_ns[where],
+                self._raises[pulses.bias[where]],
+                delivered.take(where),
                 self._profile.simulation,
                 self._rngs[array],
             )
         self._last_batch = batch_id
         self._header["pulses"] += len(cells)
-        self._clock_s += self._shots_s(cells, pulses)
+        self._clock_s += self._shots_s(cells, delivered)
         self._commit(cells)
-        return Delivered(status=status, amplitude_v=amplitude_v, time_s=self._clock_s)
+        return Delivered(status=status, amplitude_v=delivered.amplitude_v, time_s=self._clock_s)
 
     def last_batch_id(self) -> int | None:
         """The last batch carried out; None before the first."""
@@ -216,9 +214,6 @@ class SimChip:
         """Hand the file to the disk and forget it."""
         self._file.flush()
 
-    def _flat(self, cells: Cells) -> IntArray:
-        return (cells.array * self.geometry.rows + cells.row) * self.geometry.columns + cells.column
-
     def _by_array(self, cells: Cells) -> Iterator[tuple[int, IntArray, IntArray]]:
         """For each array of a batch: its number, where its cells stand in the batch, their flat index in it."""
         at = cells.row * self.geometry.columns + cells.column
@@ -249,8 +244,9 @@ class SimChip:
         for array, where, at in self._by_array(cells):
             state, simulation = self._states[array], self._profile.simulation
             physics.age(state, at, self._clock_s, READ_BIAS_V, simulation, self._rngs[array])
-            quiet = physics.quiet_usiemens(state, self._file.silicon[array], at, gate_v, simulation)
-            steps = physics.trap_steps_usiemens(state["trap_amplitude"][:, at], quiet, simulation)
+            transistor = physics.transistor_usiemens(self._file.silicon[array], at, gate_v, simulation)
+            quiet = physics.in_series(physics.memristor_usiemens(state, at), transistor)
+            steps = physics.trap_steps_in_series(state["trap_amplitude"][:, at], quiet, transistor, simulation)
             found[where] = quiet + (steps * state["trap_high"][:, at]).sum(axis=0)
         return found
 
@@ -259,7 +255,19 @@ class SimChip:
         noise_a = self._profile.readout.white_noise_usiemens * 1e-6 * spec.read_v * narrowing**0.5
         return np.asarray(noise_a * self._rngs[array].standard_normal(shape))
 
-    def _converted(self, pulses: Pulses) -> tuple[FloatArray, FloatArray, StatusArray]:
+    def _check_batch(self, cells: Cells, pulses: Pulses) -> None:
+        """Refuse a batch that no chip could carry out."""
+        cells.check_inside(self.geometry)
+        flat = (cells.array * self.geometry.rows + cells.row) * self.geometry.columns + cells.column
+        if len(np.unique(flat)) != len(flat):
+            raise InputError("a batch gives each cell one pulse; a cell stands in it twice")
+        fields = (pulses.bias, pulses.amplitude_v, pulses.gate_v, pulses.width_ns)
+        if any(field.shape != flat.shape or not np.isfinite(field).all() for field in fields):
+            raise InputError(f"{len(flat)} cells need as many pulses, every number of them finite")
+        if not np.isin(pulses.bias, [int(bias) for bias in Bias]).all():
+            raise InputError("a pulse names no row of the bias table")
+
+    def _converted(self, pulses: Pulses) -> tuple[Pulses, StatusArray]:
         """What the converters make of the wanted volts: whole steps, never beyond their range."""
         driver = self._profile.driver
         amplitude_v = np.rint(pulses.amplitude_v / driver.amplitude_lsb_v) * driver.amplitude_lsb_v
@@ -267,7 +275,14 @@ class SimChip:
         most_v, most_gate_v = driver.amplitude_range_v, driver.gate_range_v
         clamped = (np.abs(amplitude_v) > most_v) | (np.abs(gate_v) > most_gate_v)
         status = np.where(clamped, Status.CLAMPED, Status.OK).astype(np.uint8)
-        return np.clip(amplitude_v, -most_v, most_v), np.clip(gate_v, -most_gate_v, most_gate_v), status
+        delivered = Pulses(
+            bias=pulses.bias,
+            amplitude_v=np.clip(amplitude_v, -most_v, most_v),
+            gate_v=np.clip(gate_v, -most_gate_v, most_gate_v),
+            width_ns=np.maximum(np.rint(pulses.width_ns / driver.width_lsb_ns), 1).astype(np.int64)
+            * driver.width_lsb_ns,
+        )
+        return delivered, status
 
     def _shots_s(self, cells: Cells, pulses: Pulses) -> float:
         """Chip time of a batch: cells that share every line fire together, the rest one shot after the other."""

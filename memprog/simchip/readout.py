@@ -66,7 +66,8 @@ def sample(
     quiet = _quiet(state, silicon, at, spec, interval_s, simulation)
     present = quiet[0].astype(np.float64)
     conductance = quiet
-    _add_traps(conductance, present, state, at, spec, interval_s, simulation, rng)
+    transistor = physics.transistor_usiemens(silicon, at, spec.gate_v, simulation)
+    _add_traps(conductance, present, transistor, state, at, spec, interval_s, simulation, rng)
     quick = _add_flicker(conductance, present, state, at, interval_s, simulation, rng)
     noise = np.sqrt(_amplifier_variance(present, spec, readout) + quick).astype(np.float32)
     conductance += noise * rng.standard_normal(conductance.shape, dtype=np.float32)
@@ -92,6 +93,7 @@ def _quiet(
 def _add_traps(
     conductance: Float32Array,
     present: FloatArray,
+    transistor: FloatArray,
     state: Record,
     at: IntArray,
     spec: ReadSpec,
@@ -104,7 +106,7 @@ def _add_traps(
     for k in range(simulation.channels_max):
         cell = np.flatnonzero(relative[k])
         where = at[cell]
-        step = physics.trap_steps_usiemens(relative[k, cell], present[cell], simulation)
+        step = physics.trap_steps_in_series(relative[k, cell], present[cell], transistor[cell], simulation)
         dwell_high = physics.dwell_high_s(state["trap_dwell_high_s"][k, where], spec.read_v, simulation)
         share, memory = physics.trap_odds(state["trap_dwell_low_s"][k, where], dwell_high, interval_s)
         rise, stay = share * (1 - memory), share + (1 - share) * memory
