@@ -258,7 +258,7 @@ class Chip(Protocol):
         ...
 
     def trace(self, cells: Cells, spec: ReadSpec) -> FloatArray:
-        """Sense every sample: currents in A, (n, samples), NaN where clamped or over range.
+        """Sense every sample: currents in A, (n, samples); a cell that clamped or tripped once is NaN throughout.
 
         Raises:
             InstrumentError: the readout failed. No cell was disturbed.
@@ -266,7 +266,7 @@ class Chip(Protocol):
         ...
 
     def pulse(self, cells: Cells, pulses: Pulses, batch_id: int) -> Delivered:
-        """Give each cell one pulse; returns once the batch is carried out.
+        """Give each cell one pulse, volts rounded down to what the driver can make; returns once it is carried out.
 
         Raises:
             InstrumentError: the fate of the batch is unknown unless last_batch_id() tells it.
@@ -296,6 +296,11 @@ class Chip(Protocol):
     def close(self) -> None:
         """Make safe and let go."""
         ...
+
+
+def steps_down(volts: FloatArray, lsb_v: float) -> FloatArray:
+    """Whole converter steps, towards zero: a driver never gives more than was asked, so limits hold."""
+    return np.trunc(volts / lsb_v + np.copysign(1e-6, volts)) * lsb_v
 
 
 def conductance_usiemens(current_a: FloatArray, offset_a: FloatArray, sense_v: FloatArray) -> FloatArray:

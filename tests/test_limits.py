@@ -198,10 +198,23 @@ def test_expected_current_of_a_cell_is_limited_once_it_was_read(tmp_path: Path) 
     cells = cells_at((0, 0, 0))
     strong = pulses_of([Bias.RESET], [1.1], [5.0], [1000])
     session.look(cells, Look(stage="check", cells=np.arange(1), samples=1, interval_s=0.0))
-    with pytest.raises(LimitError, match=r"expected cell current 0\.0011 A is outside 0\.\.0\.001 A"):
+    with pytest.raises(LimitError, match=r"expected cell current 0\.00143 A is outside 0\.\.0\.001 A"):
         session.fire(cells, strong)
-    session.fire(cells, pulses_of([Bias.RESET], [0.9], [5.0], [1000]))
+    session.fire(cells, pulses_of([Bias.RESET], [0.7], [5.0], [1000]))
     assert len(chip.batches) == 1
+    journal.close()
+
+
+@pytest.mark.parametrize("readings", [0, 1])
+def test_a_cell_never_read_or_beyond_scale_is_reckoned_to_conduct_beyond_scale(readings: int, tmp_path: Path) -> None:
+    chip = RecorderChip(PROFILE, math.inf)
+    session, journal = recording(tmp_path / "j", chip)
+    cells = cells_at((0, 0, 0))
+    for _ in range(readings):
+        session.look(cells, Look(stage="check", cells=np.arange(1), samples=1, interval_s=0.0))
+    with pytest.raises(LimitError, match=r"expected cell current 0\.0195 A is outside 0\.\.0\.016 A"):
+        session.fire(cells, pulses_of([Bias.RESET], [2.6], [5.0], [1000]))
+    assert chip.batches == []
     journal.close()
 
 
@@ -274,13 +287,14 @@ def test_cells_and_pulses_must_pair_up(tmp_path: Path) -> None:
 
 def test_forming_needs_permission(tmp_path: Path) -> None:
     forming = pulses_of([Bias.FORM], [4.2], [1.5], [1000])
-    chip = RecorderChip(PROFILE)
+    chip, fresh = RecorderChip(PROFILE, 20.0), Look(stage="check", cells=np.arange(1), samples=1, interval_s=0.0)
     session, journal = recording(tmp_path / "forbidden", chip)
     with pytest.raises(LimitError, match="forming is irreversible and was not permitted"):
         session.fire(cells_at((0, 0, 0)), forming)
     assert (chip.batches, journal.pulses("run")) == ([], 0)
     journal.close()
     session, journal = recording(tmp_path / "permitted", chip, permissions=Permissions(forming=True))
+    session.look(cells_at((0, 0, 0)), fresh)
     session.fire(cells_at((0, 0, 0)), forming)
     assert len(chip.batches) == 1
     journal.close()

@@ -133,7 +133,7 @@ def test_sampling_noise_falls_with_the_aperture_down_to_the_converter() -> None:
         (changed("limits.set_max_v", {**sourced(2), "assumption": "x"}), r"limits\.set_max_v must be \{value"),
         (changed("limits.set_max_v", {"value": 2.5, "source": "  "}), r"limits\.set_max_v must be text"),
         (changed("limits.set_max_v", {"value": 2.5, "source": 7}), r"limits\.set_max_v must be text"),
-        (changed("limits.set_max_v", sourced(-1.0)), r"limits\.set_max_v is -1; it must not be negative"),
+        (changed("limits.set_max_v", sourced(-1.0)), r"limits\.set_max_v is -1; it must be above 0"),
         (changed("limits.set_max_v", sourced(float("nan"))), r"limits\.set_max_v must be a finite number"),
         (changed("limits.set_max_v", sourced(float("inf"))), r"limits\.set_max_v must be a finite number"),
         (changed("limits.set_max_v", sourced("2.5")), r"limits\.set_max_v must be a finite number"),

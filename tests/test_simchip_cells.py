@@ -72,7 +72,7 @@ def test_completing_channels_does_not_carry_a_cell_beyond_what_its_gate_allows(t
     for _ in range(10):
         give(chip, Bias.SET, 2.5, gate_v=gate_v)
     # Some cells rise a little as they relax.
-    assert np.all(memristor_usiemens(chip) <= np.maximum(start, ceiling) * (1 + 1e-4))
+    assert np.all(memristor_usiemens(chip) <= np.maximum(start, ceiling) * (1 + 1e-3))
 
 
 def test_higher_gate_lets_a_set_reach_higher(tmp_path: Path) -> None:
@@ -225,10 +225,11 @@ def test_traps_spread_over_the_decades_of_the_profile(tmp_path: Path) -> None:
 def test_amplitude_of_a_trap_saturates_and_is_capped() -> None:
     relative = np.full((1, 3), SIMULATION.trap_relative_amplitude, dtype=np.float32)
     steps = physics.trap_steps_usiemens(relative, np.array([1.0, 98.0, 1e6]), SIMULATION)[0]
-    assert steps[0] == pytest.approx(0.026, rel=0.01)
-    # Measured: 2.57 uS of 98 uS; the scaling law of the profile leaves four fifths of it.
-    assert steps[1] == pytest.approx(0.026 * 98.0 / (1 + 98.0 / 400.0), rel=1e-3)
-    assert steps[2] == pytest.approx(0.026 * SIMULATION.trap_saturation_usiemens, rel=1e-3)
+    # One uS is far below saturation; at 98 uS stands the step that was measured.
+    assert steps[0] == pytest.approx(SIMULATION.trap_relative_amplitude, rel=0.01)
+    assert steps[1] == pytest.approx(2.57, rel=0.01)
+    most = SIMULATION.trap_relative_amplitude * SIMULATION.trap_saturation_usiemens
+    assert steps[2] == pytest.approx(most, rel=1e-3)
     great = physics.trap_steps_usiemens(relative * 100, np.array([4000.0, 4000.0, 4000.0]), SIMULATION)
     assert great.max() == pytest.approx(SIMULATION.trap_amplitude_max_usiemens)
 

@@ -178,7 +178,8 @@ def test_kill_before_the_generation_is_written_loses_only_the_last_batch(tmp_pat
         chip.pulse(cells, same_pulses(len(cells), Bias.SET, 2.1), 2)
     other = reopened(chip)
     np.testing.assert_allclose(memristor_usiemens(other), kept, rtol=1e-4)
-    assert other.last_batch_id() == 1
+    # Told as applied though it was not: counts may err upwards by one batch, never downwards.
+    assert other.last_batch_id() == 2
 
 
 def test_kill_between_the_state_and_the_rest_leaves_no_cell_in_the_future(tmp_path: Path) -> None:

@@ -115,30 +115,13 @@ def shots(chip: SimChip, cells: Cells, pulses: Pulses) -> float:
     return (chip.clock_s() - before_s) / SHOT_S
 
 
-def test_cells_that_share_a_row_its_gate_and_the_width_fire_together(tmp_path: Path) -> None:
+def test_cells_are_pulsed_one_after_the_other(tmp_path: Path) -> None:
     chip = new_chip(tmp_path)
     cells = array_cells(chip)
-    amplitude_v = np.linspace(0.1, 0.6, 256)
-    assert shots(chip, cells, same_pulses(256, Bias.RESET, amplitude_v)) == pytest.approx(16)
-    assert shots(chip, cells.take(cells.row == 3), same_pulses(16, Bias.RESET, 0.5)) == pytest.approx(1)
-    two_gates = same_pulses(256, Bias.RESET, 0.5)
-    two_gates.gate_v[::2] = 4.0
-    assert shots(chip, cells, two_gates) == pytest.approx(32)
-    two_kinds = same_pulses(256, Bias.RESET, 0.5)
-    two_kinds.bias[::2] = Bias.SET
-    assert shots(chip, cells, two_kinds) == pytest.approx(32)
+    assert shots(chip, cells, same_pulses(256, Bias.RESET, np.linspace(0.1, 0.6, 256))) == pytest.approx(256)
     two_widths = same_pulses(256, Bias.RESET, 0.5)
     two_widths.width_ns[::2] = 4000
-    assert shots(chip, cells, two_widths) == pytest.approx(16 * (1 + 6 / 3))
-
-
-@pytest.mark.parametrize(("amplitude_per", "expected"), [("cell", 16), ("row", 48)])
-def test_amplitudes_that_differ_need_shots_of_their_own_where_they_are_shared(
-    amplitude_per: str, expected: int, tmp_path: Path
-) -> None:
-    chip = new_chip(tmp_path, small_profile(driver={"amplitude_per": amplitude_per}))
-    amplitude_v = np.resize([0.3, 0.4, 0.5], 256)
-    assert shots(chip, array_cells(chip), same_pulses(256, Bias.RESET, amplitude_v)) == pytest.approx(expected)
+    assert shots(chip, cells, two_widths) == pytest.approx(128 * (1 + 6 / 3))
 
 
 def test_rows_of_two_arrays_are_different_rows(tmp_path: Path) -> None:
@@ -255,7 +238,8 @@ def test_after_a_reset_the_cell_rises_again(tmp_path: Path) -> None:
     assert np.all(rise > 0)
     decades = np.sum(1.0 - np.exp(-100.0 / physics.relaxation_times_s(chip._profile.simulation)))
     assert decades == pytest.approx(4.5, abs=0.5)
-    np.testing.assert_allclose(rise / (3000.0 - low), 0.001 * decades, rtol=0.01)
+    # What relaxed while the other cells were pulsed is not seen here.
+    np.testing.assert_allclose(rise / (3000.0 - low), 0.001 * decades, rtol=0.03)
 
 
 def test_cell_that_was_never_pulsed_does_not_relax(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ Mask = NDArray[np.bool_]
 
 OUTLIER = 6.0
 """A cell fluctuates when it stands this many robust deviations above its neighbours in conductance."""
+ABSOLUTE_WINDOWS = 0.5
+"""A cell fluctuates, whatever its neighbours do, when its deviation in time is this share of the window."""
+FEWEST = 64
+"""With fewer neighbours than this a cell is not compared with them."""
 SWING = 1.5
 """Deviations a fluctuator is taken to swing from its mean: 1 with equal dwell times, 3 when it is high a tenth of the
 time; this one makes verify's yield agree with the truth of simulated chips, with denoise and without."""
@@ -59,7 +63,8 @@ def judge_looks(
         early[read] = error_usiemens[:part, read].mean(axis=0)
         late[read] = error_usiemens[-part:, read].mean(axis=0)
     excess = np.sqrt(np.maximum(within**2 - floor_usiemens**2, 0.0) + between**2)
-    fluctuating = read & _outliers(np.where(read, excess, np.nan), floor_usiemens)
+    wide = excess > ABSOLUTE_WINDOWS * window_usiemens
+    fluctuating = read & (wide | _outliers(np.where(read, excess, np.nan), floor_usiemens))
     swing = np.where(fluctuating, SWING * excess, 0.0)
     worst = np.fmax(np.abs(early), np.abs(late)) + swing
     return Verdict(
@@ -93,7 +98,7 @@ def _about_trend(error: FloatArray) -> FloatArray:
     if looks < 3:
         return np.zeros(error.shape[1])
     time = np.linspace(-1.0, 1.0, looks)
-    slope = time @ error / (time @ time)
+    slope = np.einsum("j,jn->n", time, error) / np.sum(time * time)
     rest = error - error.mean(axis=0) - time[:, None] * slope
     deviation: FloatArray = np.sqrt((rest**2).sum(axis=0) / (looks - 2))
     return deviation
@@ -105,7 +110,7 @@ def _outliers(excess: FloatArray, similar_to: FloatArray) -> Mask:
     flagged = np.zeros(len(excess), dtype=bool)
     for part in np.array_split(order, max(len(order) // NEIGHBOURS, 1)):
         values = excess[part]
-        if not np.isfinite(values).any():
+        if np.isfinite(values).sum() < FEWEST:
             continue
         middle = np.nanmedian(values)
         spread = 1.4826 * np.nanmedian(np.abs(values - middle))

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="What the chip is drawn from."
 )
-@click.option("--arrays", type=click.IntRange(1), metavar="N", help="How many arrays; by default the profile's.")
+@click.option(
+    "--arrays",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many arrays; by default what the workspace's image needs, or 1.",
+)
 @click.option("--force", is_flag=True, help="Replace the workspace's simulated chip and all it holds.")
 @with_workspace("chip")
 @with_console

@@ -10,6 +10,7 @@ from typing import Any
 from memprog.chip import Chip
 from memprog.errors import ChipFileError, InputError, LimitError
 from memprog.files import make_folder
+from memprog.image import read_image
 from memprog.jobs.workspace import Workspace
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile, load_profile, profile_names
 from memprog.report.chip import ChipReport
@@ -36,8 +37,13 @@ def new_chip(
     kind = load_profile(profile)
     if workspace.chip_path.exists() and not force:
         raise LimitError(f"{workspace.chip_path} holds a chip already; --force replaces it, history and all")
-    make_chip(workspace.chip_path, kind, seed=seed, arrays=arrays or 1)
+    make_chip(workspace.chip_path, kind, seed=seed, arrays=arrays if arrays is not None else arrays_needed(workspace))
     return chip_report(workspace, profile=profile)
+
+
+def arrays_needed(workspace: Workspace) -> int:
+    """As many arrays as the workspace's image needs; one where there is no image."""
+    return read_image(workspace.image_path).targets_usiemens.shape[0] if workspace.image_path.exists() else 1
 
 
 def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> None:

@@ -48,14 +48,14 @@ def export(
 
 
 def conductances_of(session: Session, kind: ChipProfile, image: Image, part: Part, listener: Listener) -> np.ndarray:
-    """Read a part of an image: (arrays, rows, columns) in uS. A cell beyond the range counts as full scale."""
+    """Read a part of an image: (arrays, rows, columns) in uS, NaN where unread; beyond the range is full scale."""
     looks = look_briefly(session, kind, part, listener)
-    readback = looks.readback_usiemens.mean(axis=0)
     full_scale = kind.readout.range_a / kind.readout.read_v * 1e6
+    readback = np.where(looks.clamped, full_scale, looks.readback_usiemens.mean(axis=0))
     found = np.full(image.targets_usiemens.shape, np.nan)
     first = 0
     for array, mask in zip(part.arrays, part.masks, strict=True):
         here = readback[first : first + int(mask.sum())]
-        found[array, mask] = np.where(np.isnan(here), full_scale, here)
+        found[array, mask] = here
         first += len(here)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memprog.chip import FloatArray
+from memprog.chip import FloatArray, Mask, Status
 from memprog.jobs.setup import Part
 from memprog.protocol import Look
 from memprog.session import Session
@@ -15,10 +15,14 @@ from memprog.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
-    """Readings of the cells of a part, in its order: (looks, n) conductance and deviation in uS, NaN where unread."""
+    """Readings of the cells of a part, in its order: (looks, n) conductance and deviation in uS, NaN where unread.
+
+    ``clamped`` (n,) tells the cells that were beyond the converter's range in any look.
+    """
 
     readback_usiemens: FloatArray
     noise_usiemens: FloatArray
+    clamped: Mask
     span_s: float
     samples: int
 
@@ -31,6 +35,7 @@ def spread_looks(
     ``after`` is called with the number of looks done.
     """
     readback, noise = np.full((looks, part.cells), np.nan), np.full((looks, part.cells), np.nan)
+    clamped = np.zeros(part.cells, dtype=bool)
     addresses = part.addresses()
     start_s = session.chip.clock_s()
     for k in range(looks):
@@ -43,10 +48,12 @@ def spread_looks(
             look = Look(stage="verify", cells=np.arange(len(cells)), samples=samples, interval_s=0.0)
             seen = session.look(cells, look)
             readback[k, here], noise[k, here] = seen.readback_usiemens, seen.noise_usiemens
+            clamped[here] |= seen.status == Status.CLAMPED
         after(k + 1)
     return Looks(
         readback_usiemens=readback,
         noise_usiemens=noise,
+        clamped=clamped,
         span_s=session.chip.clock_s() - start_s,
         samples=looks * samples,
     )

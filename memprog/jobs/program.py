@@ -48,12 +48,11 @@ def program(
     Args:
         workspace: where image, simulated chip and journal are; a missing simulated chip is made, seed 0.
         profile: name or path; default the image's.
-        backend: which chip.
-        arrays: of the image; None for all.
+        backend: which chip, and arrays of the image; None for all.
         region: (r0, r1, c0, c1), half-open, inside the one array chosen.
         cells: (row, column) pairs inside the one array chosen.
         denoise: False leaves the sub-threshold pulses and the noise check out.
-        dry_run: plan only; nothing is sent, not even a read, and no file is made.
+        dry_run: plan only; nothing is sent, and no file is made.
         verify: False leaves out the verify at the end.
         min_yield: least yield that passes; default the profile's.
         yes: overwrite a chip that holds another image.
@@ -69,9 +68,12 @@ def program(
     image, kind = open_image(workspace, profile)
     part = choose(image, arrays, region, cells)
     job = _Job(workspace, image, kind, part, denoise, listener or ignore, argv)
+    makes_chip = backend == SIM and not workspace.chip_path.exists()
     if dry_run:
+        if not makes_chip:
+            _look_at_chip(workspace, kind, part, backend, expect_serial)
         return job.plan()
-    if backend == SIM and not workspace.chip_path.exists():
+    if makes_chip:
         make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=image.targets_usiemens.shape[0])
     with contextlib.ExitStack() as leaving:
         chip = open_chip(workspace, kind, backend, expect_serial)
@@ -86,8 +88,19 @@ def program(
         return job.report(session, outcomes, verified, min_yield)
 
 
+def _look_at_chip(workspace: Workspace, kind: ChipProfile, part: Part, backend: str, expect_serial: str | None) -> None:
+    """Find out whether a run could begin, without sending anything."""
+    chip = open_chip(workspace, kind, backend, expect_serial)
+    try:
+        check_on_chip(part, chip)
+    finally:
+        chip.close()
+
+
 def _refuse_other_image(journal: Journal, session: Session, image: Image, yes: bool) -> None:
     """A chip that holds another image is overwritten only on the operator's word."""
+    if session.chip.last_batch_id() is None:
+        return
     serial = session.chip.identity.serial
     last = next((run for run in journal.runs() if run.chip == serial), None)
     if last is not None and last.image_sha256 != image.sha256 and not yes:

@@ -71,8 +71,9 @@ def choose(
         inside = _region(region, rows, columns)
     if cells is not None:
         inside = _cells(cells, rows, columns)
-    masks = tuple(~np.isnan(image.targets_usiemens[array]) & inside for array in wanted)
-    part = Part(arrays=wanted, masks=masks)
+    masks = {array: ~np.isnan(image.targets_usiemens[array]) & inside for array in wanted}
+    masks = {array: mask for array, mask in masks.items() if mask.any()}
+    part = Part(arrays=tuple(masks), masks=tuple(masks.values()))
     if part.cells == 0:
         raise InputError("there is no cell with a target in what was asked for; nothing was done")
     return part

@@ -21,7 +21,7 @@ def status(workspace: Workspace) -> StatusReport:
     """
     image, chip, runs = _image(workspace), _chip(workspace), _runs(workspace)
     return StatusReport(
-        workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, runs)
+        workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, chip, runs)
     )
 
 
@@ -42,8 +42,14 @@ def _chip(workspace: Workspace) -> dict[str, Any] | None:
     if not workspace.chip_path.exists():
         return None
     header = read_header(workspace.chip_path)
-    profile = header["profile"].decode(errors="replace")
-    return {"path": str(workspace.chip_path), "serial": serial_of(header), "profile": profile, "simulated": True}
+    profile, blank = header["profile"].decode(errors="replace"), int(header["last_batch"]) < 0
+    return {
+        "path": str(workspace.chip_path),
+        "serial": serial_of(header),
+        "profile": profile,
+        "simulated": True,
+        "blank": blank,
+    }
 
 
 def _runs(workspace: Workspace) -> list[dict[str, Any]]:
@@ -66,10 +72,10 @@ def _runs(workspace: Workspace) -> list[dict[str, Any]]:
         journal.close()
 
 
-def _next_step(image: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:
+def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:
     if image is None:
         return "load weights: memprog load-weights FILE"
-    if not runs or runs[0]["image_sha256"] != image["sha256"]:
+    if not runs or runs[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:
         return "program the chip: memprog program --array"
     if runs[0]["state"] != "finished":
         return "the last run did not finish; program again, what holds is left alone: memprog program --array"

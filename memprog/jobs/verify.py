@@ -117,7 +117,8 @@ def verify_part(
 def known_reasons(workspace: Workspace, part: Part, image: Image, chip: Chip) -> np.ndarray:
     """What the last run that programmed a cell said of it, (n,): runs of this image on this chip; NONE without one."""
     reasons = np.zeros(part.cells, dtype=np.uint8)
-    if not workspace.journal_path.exists():
+    # Equal seeds make equal serials: a chip that was never pulsed has no past, whatever the journal says.
+    if chip.last_batch_id() is None or not workspace.journal_path.exists():
         return reasons
     journal = Journal(workspace.journal_path, durable=False)
     try:

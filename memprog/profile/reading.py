@@ -29,6 +29,55 @@ FORMAT_VERSION = 1
 BIAS_NAMES = ("SET", "RESET", "SUB_THRESHOLD", "FORM", "READ", "INHIBIT")
 """The rows every bias table must have."""
 
+MAY_BE_ZERO = frozenset(
+    {
+        "levels.min_yield",
+        "driver.shot_overhead_ns",
+        "readout.settle_ns",
+        "readout.dither_lsb",
+        "readout.offset_spread_a",
+        "readout.gain_spread",
+        "readout.source_drop_min",
+        "readout.source_drop_max",
+        "readout.white_noise_usiemens",
+        "readout.white_noise_relative",
+        "simulation.initial_spread",
+        "simulation.stuck_high_fraction",
+        "simulation.stuck_low_fraction",
+        "simulation.transistor_threshold_v",
+        "simulation.transistor_spread",
+        "simulation.threshold_spread_v",
+        "simulation.switching_slope_spread",
+        "simulation.switching_state_exponent",
+        "simulation.switching_cycle_spread",
+        "simulation.switching_width_exponent",
+        "simulation.set_gate_threshold_v",
+        "simulation.set_gate_spread",
+        "simulation.channels_initial_mean",
+        "simulation.channel_create_max",
+        "simulation.channel_create_offset_v",
+        "simulation.channel_dissolve_spread_v",
+        "simulation.channel_complete_offset_v",
+        "simulation.trap_relative_amplitude",
+        "simulation.trap_amplitude_spread",
+        "simulation.trap_dwell_ratio_decades",
+        "simulation.trap_bias_decay_per_v",
+        "simulation.trap_bias_min_v",
+        "simulation.flicker_usiemens",
+        "simulation.flicker_exponent",
+        "simulation.relaxation_fraction_per_decade",
+        "simulation.relaxation_spread_per_decade",
+        "simulation.relaxation_floor_usiemens",
+        "protocol.state_exponent",
+        "protocol.set_gate_threshold_v",
+        "protocol.sub_threshold_step_v",
+        "protocol.check_interval_s",
+        "protocol.confirm_wait_s",
+        "protocol.mop_up_passes",
+    }
+)
+"""Numbers that mean "none of it" when they are 0; every other must be above."""
+
 SECTIONS: Mapping[str, type] = {
     "geometry": Geometry,
     "levels": Levels,
@@ -84,7 +133,7 @@ def _build(data: object) -> ChipProfile:
     mapping = _mapping("the file", data)
     head = ("name", "format_version", "description", "bias_table")
     _same_keys("the file", set(mapping), {*head, *SECTIONS})
-    if mapping["format_version"] != FORMAT_VERSION:
+    if type(mapping["format_version"]) is not int or mapping["format_version"] != FORMAT_VERSION:
         raise ProfileError(f"format version {mapping['format_version']!r}; this memprog reads {FORMAT_VERSION}")
     provenance: dict[str, str] = {}
     sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
@@ -154,8 +203,8 @@ def _is_finite(value: object) -> typing.TypeGuard[float]:
 def _number(where: str, kind: type, value: object) -> float | int:
     if not _is_finite(value):
         raise ProfileError(f"{where} must be a finite number, not {value!r}")
-    if value < 0:
-        raise ProfileError(f"{where} is {value:g}; it must not be negative")
+    if value < 0 or (value == 0 and where not in MAY_BE_ZERO):
+        raise ProfileError(f"{where} is {value:g}; it must be above 0")
     if kind is int and value != int(value):
         raise ProfileError(f"{where} is {value:g}; it must be a whole number")
     return int(value) if kind is int else float(value)
@@ -196,6 +245,7 @@ def _opposite_polarities(profile: ChipProfile) -> list[tuple[bool, str]]:
 def _check_sense(profile: ChipProfile) -> None:
     """Refuse values that are each fine and together make no chip."""
     levels, limits, readout, driver = profile.levels, profile.limits, profile.readout, profile.driver
+    protocol, simulation = profile.protocol, profile.simulation
     checks = (
         (min(profile.geometry.arrays, profile.geometry.rows, profile.geometry.columns) >= 1, "geometry has no cells"),
         (profile.geometry.arrays * profile.geometry.rows * profile.geometry.columns <= 2**26, "geometry is too large"),
@@ -208,13 +258,26 @@ def _check_sense(profile: ChipProfile) -> None:
         (readout.read_gate_v <= limits.gate_max_v, "readout.read_gate_v must be within limits.gate_max_v"),
         (readout.aperture_ns >= 1, "readout.aperture_ns must be at least 1"),
         (readout.parallel_cells >= 1, "readout.parallel_cells must be at least 1"),
-        (1 <= readout.converter_bits <= 32, "readout.converter_bits must be 1 to 32"),
+        (2 <= readout.converter_bits <= 24, "readout.converter_bits must be 2 to 24"),
+        (readout.range_a > levels.max_usiemens * 1e-6 * readout.read_v, "readout.range_a must hold the top level"),
+        (driver.gate_range_v >= limits.gate_max_v, "driver.gate_range_v must reach limits.gate_max_v"),
+        (
+            limits.width_min_ns <= protocol.pulse_width_ns <= limits.width_max_ns,
+            "protocol.pulse_width_ns must be within limits.width_min_ns and width_max_ns",
+        ),
+        (protocol.gate_overdrive_v <= readout.read_gate_v, "protocol.gate_overdrive_v must not exceed the read gate"),
+        (
+            simulation.memristor_min_usiemens < simulation.memristor_max_usiemens,
+            "simulation.memristor_min must be below max",
+        ),
+        (simulation.trap_dwell_min_s <= simulation.trap_dwell_max_s, "simulation.trap_dwell_min_s must not exceed max"),
+        (simulation.trap_bias_min_v <= simulation.trap_bias_max_v, "simulation.trap_bias_min_v must not exceed max"),
         (readout.source_drop_min <= readout.source_drop_max < 1, "readout.source_drop_max must be above min, below 1"),
         (min(driver.amplitude_lsb_v, driver.gate_lsb_v, driver.width_lsb_ns) > 0, "driver resolutions must be above 0"),
-        (profile.simulation.channels_max <= 8, "simulation.channels_max must not be above 8"),
+        (simulation.channels_max <= 8, "simulation.channels_max must not be above 8"),
         (
             # The last step of a cell may be one switching pulse and one denoising.
-            profile.protocol.pulse_budget + profile.protocol.sub_threshold_pulses + 1 <= limits.pulses_per_cell_run,
+            protocol.pulse_budget + protocol.sub_threshold_pulses + 1 <= limits.pulses_per_cell_run,
             "protocol.pulse_budget and one more step must fit limits.pulses_per_cell_run",
         ),
         *_opposite_polarities(profile),

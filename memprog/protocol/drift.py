@@ -81,8 +81,7 @@ class Drift:
 
     def ahead(self, at: IntArray, now_s: float, travel: FloatArray, seconds: float) -> FloatArray:
         """Change expected over the next seconds, uS."""
-        age = self._age(at, now_s)
-        folds = np.log((np.exp(age) + seconds) / np.exp(age))
+        folds = np.log1p(seconds * np.exp(-self._age(at, now_s)))
         change = self.rate(at, travel) * np.where(np.isfinite(folds), folds, 0.0)
         return np.clip(change, -LARGEST_USIEMENS, LARGEST_USIEMENS)
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from memprog.chip import Bias, FloatArray, IntArray, Mask, Pulses, Status
+from memprog.chip import Bias, FloatArray, IntArray, Mask, Pulses, Status, steps_down
 from memprog.profile import ChipProfile, Protocol
 from memprog.protocol.drift import Drift
-from memprog.protocol.response import RESET, SET, LastPulse, PolarityArray, Response, moved
+from memprog.protocol.response import RESET, SET, LastPulse, PolarityArray, Response, conducting_usiemens, moved
 from memprog.protocol.words import Look, Reason, Seen, Shots, Stage
 
 HORIZON_S = 100.0
@@ -36,6 +36,8 @@ STEP_SHARE = 0.75
 """Share of the way that the median of a fine pulse is meant to go: overshoot costs more than another pulse."""
 LEAST_STEP_USIEMENS = 0.05
 """No pulse is meant to do less."""
+FOUND_SHARE = 0.8
+"""Share of the window within which a cell that was not pulsed in this run is left alone."""
 FAR_SHARE = 0.1
 """A pulse that moves a cell by more than this share of it starts relaxation anew."""
 CORRELATED = 4.0
@@ -51,6 +53,8 @@ class Loop:
         """Start from nothing but targets; later_s is how long after the run the 100 s in the window begin."""
         n = len(target_usiemens)
         self._settings, self._limits, self._readout = profile.protocol, profile.limits, profile.readout
+        self._driver = profile.driver
+        self._full_scale = profile.readout.range_a / profile.readout.read_v * 1e6
         self._denoise, self._later_s = denoise, later_s
         self.window_usiemens = profile.levels.window_usiemens
         self.target_usiemens = np.asarray(target_usiemens, dtype=np.float64)
@@ -190,7 +194,7 @@ class Loop:
 
     def _approach(self, at: IntArray, conductance: FloatArray) -> list[Shots]:
         """Pulse what is off; pass on to the check what is near enough."""
-        near = self._distance(at, conductance) <= self._settings.aim * self.window_usiemens
+        near = self._distance(at, conductance) <= self._room(at)
         self.stage[at[near]] = Stage.CHECK
         return self._switch(at[~near], conductance[~near])
 
@@ -198,7 +202,7 @@ class Loop:
         """Decide after a long look: hold, denoise, or correct."""
         settings = self._settings
         conductance = self._steadied(at, conductance, noisy)
-        off = self._distance(at, conductance) > settings.aim * self.window_usiemens
+        off = self._distance(at, conductance) > self._room(at)
         good = ~noisy & ~off
         self.stage[at] = np.where(good, Stage.HOLD, Stage.APPROACH)
         self.holds[at] = np.where(good, self.holds[at] + 1, 0)
@@ -245,6 +249,11 @@ class Loop:
         """Distance from the target, once relaxation has gone on."""
         return np.abs(conductance - self.target_usiemens[at] + self._drift_to_come(at))
 
+    def _room(self, at: IntArray) -> FloatArray:
+        """Distance that is near enough: a cell found well inside its window is not touched to bring it nearer."""
+        share = np.where(self.pulses[at] == 0, np.maximum(FOUND_SHARE, self._settings.aim), self._settings.aim)
+        return np.asarray(share * self.window_usiemens)
+
     def _switch(self, at: IntArray, conductance: FloatArray) -> list[Shots]:
         """Give each cell the pulse that should bring it home, and a denoising with the one that should land it."""
         if len(at) == 0:
@@ -254,14 +263,14 @@ class Loop:
         need = self._goal[at] - memristor - self._drift_to_come(at) / slope
         landing = self._denoise & (np.abs(need) * slope < self._settings.landing_windows * self.window_usiemens)
         cost = np.where(landing, self._denoise_step(at), 0.0) / slope
-        polarity, amplitude_v, gate_v = self._aim(at, memristor, need - cost)
+        polarity, amplitude_v, gate_v = self._aim(at, conductance, memristor, need - cost)
         self._last.note(at, polarity, self.response.across(amplitude_v, polarity, memristor), memristor, gate_v, cost)
         self.drift.disturb(at, self._now_s, np.abs(need) > FAR_SHARE * memristor)
         bias = np.where(polarity == SET, int(Bias.SET), int(Bias.RESET))
         return [self._shots(at, bias, amplitude_v, gate_v), *self._sub_threshold(at[landing], conductance[landing])]
 
     def _aim(
-        self, at: IntArray, memristor: FloatArray, need: FloatArray
+        self, at: IntArray, conductance: FloatArray, memristor: FloatArray, need: FloatArray
     ) -> tuple[PolarityArray, FloatArray, FloatArray]:
         """Choose polarity, amplitude and gate for a step of need (n,) uS of the memristor."""
         polarity = np.where(need > 0, SET, RESET)
@@ -270,11 +279,15 @@ class Loop:
         sure = SURE_STEP * np.maximum(ceiling - memristor, 1.0)
         step = np.where(coarse, sure, np.maximum(STEP_SHARE * np.abs(need), LEAST_STEP_USIEMENS))
         gate_v = np.where(polarity == SET, self.response.gate_voltage(at, ceiling), self._limits.gate_max_v)
-        amplitude_v = self.response.voltage(at, polarity, memristor, step)
         most_v = np.where(polarity == SET, self._limits.set_max_v, self._limits.reset_max_v)
+        most_v = np.minimum(most_v, self._limits.cell_current_max_a * 1e6 / self._conducting(conductance))
+        amplitude_v = np.minimum(self.response.voltage(at, polarity, memristor, step), most_v)
         shut = (polarity == SET) & (gate_v >= self._limits.gate_max_v)
         self._at_limit[at] = (amplitude_v >= most_v) | shut
-        return polarity, amplitude_v, gate_v
+        return polarity, steps_down(amplitude_v, self._driver.amplitude_lsb_v), gate_v
+
+    def _conducting(self, conductance: FloatArray) -> FloatArray:
+        return np.maximum(conducting_usiemens(conductance, self._full_scale), 1e-3)
 
     def _denoise_polarity(self, at: IntArray) -> PolarityArray:
         """The side whose switching voltage is further away, the other one after a failure."""
@@ -295,9 +308,12 @@ class Loop:
         polarity = self._denoise_polarity(at)
         step = np.abs(self._denoise_step(at)) / count / self.response.slope(memristor)
         amplitude_v = self.response.voltage(at, polarity, memristor, step) + self._raised_v[at]
-        most_v = np.where(polarity == SET, self._limits.set_max_v, self._limits.sub_threshold_max_v)
+        limit_v = min(self._limits.set_max_v, self._limits.sub_threshold_max_v)
+        most_v = np.minimum(limit_v, self._limits.cell_current_max_a * 1e6 / self._conducting(conductance))
         bias = np.where(polarity == SET, int(Bias.SET), int(Bias.SUB_THRESHOLD))
-        gate_v = np.full(len(at), self._limits.gate_max_v)
+        # In SET the gate is the compliance: it stays near the cell, in case it should switch after all.
+        near_v = self.response.gate_voltage(at, memristor + FINE_HEADROOM_USIEMENS)
+        gate_v = np.where(polarity == SET, near_v, self._limits.gate_max_v)
         self.denoise_pulses[at] += count
         self.drift.disturb(at, self._now_s)
         return [self._shots(at, bias, np.minimum(amplitude_v, most_v), gate_v) for _ in range(count)]
@@ -305,7 +321,12 @@ class Loop:
     def _shots(self, at: IntArray, bias: IntArray, amplitude_v: FloatArray, gate_v: FloatArray) -> Shots:
         self.pulses[at] += 1
         width_ns = np.full(len(at), self._settings.pulse_width_ns, dtype=np.int64)
-        pulses = Pulses(bias=bias.astype(np.uint8), amplitude_v=amplitude_v, gate_v=gate_v, width_ns=width_ns)
+        pulses = Pulses(
+            bias=bias.astype(np.uint8),
+            amplitude_v=steps_down(amplitude_v, self._driver.amplitude_lsb_v),
+            gate_v=steps_down(gate_v, self._driver.gate_lsb_v),
+            width_ns=width_ns,
+        )
         return Shots(cells=at, pulses=pulses)
 
 

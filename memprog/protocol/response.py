@@ -28,6 +28,10 @@ GATE_RESOLUTION = 0.02
 """How well one coarse SET tells the ceiling, relative (assumption)."""
 LIMITED = 2.8
 """A SET meant to go this many times the room below the gate's ceiling tells of the ceiling, not of the voltage."""
+OPEN_GATE = 1.3
+"""A cell conducts up to this many times more in a pulse than in a read (assumption)."""
+BEYOND_SCALE = 1.5
+"""A cell that clamps the converter may conduct this many times its full scale, in a pulse (assumption)."""
 FREE_SHARE = 0.5
 """A step of more than this share of the room tells nothing of the voltage: the ceiling was felt."""
 
@@ -160,6 +164,11 @@ class Response:
     def _share_of_driver(self, polarity: PolarityArray, memristor: FloatArray) -> FloatArray:
         """Driver volts for one volt that counts: RESET loses a share on the open access transistor."""
         return np.where(polarity == SET, 1.0, 1.0 + memristor / self._open_transistor)
+
+
+def conducting_usiemens(readback: FloatArray, full_scale_usiemens: float) -> FloatArray:
+    """The most a cell may conduct in a pulse, whose gate is opened further than a read's; NaN is beyond full scale."""
+    return np.where(np.isfinite(readback), OPEN_GATE * np.maximum(readback, 0.0), BEYOND_SCALE * full_scale_usiemens)
 
 
 def moved(first: FloatArray, now: FloatArray) -> Mask:

@@ -19,7 +19,7 @@ class StatusReport(Report):
     ======================== ============== =========================================================================
     workspace                str            its folder
     image                    object or null path, sha256, profile, layers (int), cells (int)
-    chip                     object or null path, serial, profile, simulated (bool)
+    chip                     object or null path, serial, profile, simulated, blank (bool: never pulsed)
     runs                     list           objects: run_id, utc, state, cells, cells_done; newest first
     next_step                str            one sentence for the user
     ======================== ============== =========================================================================

@@ -53,9 +53,9 @@ def check_pulses(
 
     Args:
         pulses: n pulses.
-        conductance_usiemens: (n,) last readback of each cell; NaN where unknown, which skips the current estimate.
+        conductance_usiemens: (n,) the most each cell may conduct in its pulse; NaN is refused.
         spent_run: (n,) pulses each cell was given in this run.
-        spent_life: (n,) pulses each cell was given as far as is known.
+        spent_life: (n,) pulses each cell was given as far as is known; today that is this run.
         limits: of the profile, or tighter.
         permissions: of this run.
 
@@ -77,9 +77,7 @@ def check_pulses(
     everywhere = np.ones(len(pulses), dtype=bool)
     _between(pulses.gate_v, 0.0, limits.gate_max_v, everywhere, "gate", "V")
     _between(pulses.width_ns, limits.width_min_ns, limits.width_max_ns, everywhere, "pulse width", "ns")
-    # A reading a little below zero is noise about nothing.
-    conductance = np.maximum(np.nan_to_num(conductance_usiemens, nan=0.0, posinf=0.0), 0.0)
-    current_a = pulses.amplitude_v * conductance * 1e-6
+    current_a = pulses.amplitude_v * conductance_usiemens * 1e-6
     _between(current_a, 0.0, limits.cell_current_max_a, everywhere, "expected cell current", "A")
     _between(spent_run + 1, 0, limits.pulses_per_cell_run, everywhere, "pulses to one cell in this run", "")
     _between(spent_life + 1, 0, limits.pulses_per_cell_life, everywhere, "pulses to one cell over its life", "")

@@ -54,7 +54,12 @@ def program_array(
     """
     programmed = ~np.isnan(target_usiemens)
     cells = Cells.from_mask(array, programmed)
-    within = dataclasses.replace(profile, limits=session.limits)
+    settings = profile.protocol
+    # The last step of a cell may be a switching pulse and a denoising.
+    most = max(session.limits.pulses_per_cell_run - settings.sub_threshold_pulses - 1, 0)
+    settings = dataclasses.replace(settings, pulse_budget=min(settings.pulse_budget, most))
+    within = dataclasses.replace(profile, limits=session.limits, protocol=settings)
+    session.begin(array, {"later_s": later_s, "denoise": float(denoise), "pulse_budget": settings.pulse_budget})
     loop = Loop(target_usiemens[programmed], within, denoise=denoise, later_s=later_s)
     session.expect(cells, loop.target_usiemens)
     start_s = session.chip.clock_s()

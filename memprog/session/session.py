@@ -11,7 +11,7 @@ import numpy as np
 from memprog.chip import Cells, Chip, FloatArray, IntArray, Pulses, Reading, ReadSpec, Status, conductance_usiemens
 from memprog.errors import InputError
 from memprog.profile import ChipProfile, Limits
-from memprog.protocol import Look, Seen
+from memprog.protocol import Look, Seen, conducting_usiemens
 from memprog.session.journal import Journal, float32
 from memprog.session.limits import Permissions, check_pulses, check_read, tightened
 from memprog.session.plan import read_groups
@@ -124,13 +124,19 @@ class Session:
             return
         at = (cells.array, cells.row, cells.column)
         spent = self._pulses_run[at]
-        check_pulses(pulses, self._readback_usiemens[at], spent, spent, self._limits, self._permissions)
+        check_pulses(pulses, self._conducting(at), spent, spent, self._limits, self._permissions)
         batch_id = self._intend(
             int(cells.array[0]), "pulse", _pulse_blob(cells, pulses, self._profile.geometry.columns)
         )
         self._pulses_run[at] += 1
         delivered = self._chip.pulse(cells, pulses, batch_id or 0)
         self._journal.record(batch_id or 0, {"status": delivered.status})
+
+    def begin(self, array: int, settings: dict[str, float]) -> None:
+        """Write down what the loop starts an array with, so that its journal can be replayed."""
+        batch_id = self._intend(array, "start", {name: np.array([value]) for name, value in settings.items()})
+        if batch_id is not None and self._journal is not None:
+            self._journal.record(batch_id, {"status": np.zeros(1, dtype=np.uint8)})
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
@@ -140,6 +146,11 @@ class Session:
         """Bring outputs to zero and let go of the chip."""
         self._chip.make_safe()
         self._chip.close()
+
+    def _conducting(self, at: tuple[IntArray, IntArray, IntArray]) -> FloatArray:
+        """The most each cell may conduct in a pulse, by its last reading; without one it counts as beyond scale."""
+        readout = self._profile.readout
+        return conducting_usiemens(self._readback_usiemens[at], readout.range_a / readout.read_v * 1e6)
 
     def _intend(self, array: int, kind: str, blob: dict[str, np.ndarray]) -> int | None:
         return self._journal.intend(self._run_id, array, kind, blob) if self._journal else None

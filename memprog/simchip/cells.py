@@ -16,6 +16,10 @@ from memprog.simchip.state import Record, plant_traps
 
 Float32Array = NDArray[np.float32]
 
+COMPLETED_GAIN = (0.5, 1.5)
+"""A channel that is completed adds this many times its trap's step (assumption)."""
+CLOSED_USIEMENS = 1e-3
+"""Leakage of a closed access transistor (assumption)."""
 LEAST_USIEMENS = 0.1
 """A memristor never conducts less, relaxation included (assumption)."""
 
@@ -23,7 +27,7 @@ LEAST_USIEMENS = 0.1
 def transistor_usiemens(silicon: Record, at: IntArray, gate_v: FloatArray | float, simulation: Simulation) -> Any:
     """Conductance of the access transistor in its linear region; a closed one leaks a thousandth of a uS."""
     overdrive = np.maximum(np.asarray(gate_v) - simulation.transistor_threshold_v, 0.0)
-    return np.maximum(simulation.transistor_usiemens_per_v * silicon["transistor"][at] * overdrive, 1e-3)
+    return np.maximum(simulation.transistor_usiemens_per_v * silicon["transistor"][at] * overdrive, CLOSED_USIEMENS)
 
 
 def relaxation_times_s(simulation: Simulation) -> FloatArray:
@@ -70,7 +74,7 @@ def dwell_high_s(dwell: Float32Array, bias_v: float, simulation: Simulation) -> 
 def trap_odds(dwell_low: Any, dwell_high: Any, seconds: Any) -> tuple[Any, Any]:
     """Share of time in the upper state, and what memory of the present state is left after some seconds."""
     share = dwell_high / (dwell_low + dwell_high)
-    return share, np.exp(-seconds * (1.0 / dwell_low + 1.0 / dwell_high))
+    return share, np.exp(-np.asarray(seconds, dtype=np.float64) * (1.0 / dwell_low + 1.0 / dwell_high))
 
 
 def relax(state: Record, at: IntArray, now_s: float | FloatArray, simulation: Simulation) -> None:
@@ -196,7 +200,9 @@ def _fate_of_channels(
         excess_v = across_v - offset_v - state["trap_dissolve_v"][k, at]
         gone = (rng.random(len(at)) < _logistic(excess_v / simulation.channel_dissolve_slope_v)) & (amplitude > 0)
         completed = gone & raises & alive
-        gain = trap_steps_usiemens(amplitude, state["memristor"][at], simulation) * rng.uniform(0.5, 1.5, len(at))
+        gain = trap_steps_usiemens(amplitude, state["memristor"][at], simulation) * rng.uniform(
+            *COMPLETED_GAIN, len(at)
+        )
         gain = np.minimum(gain, np.maximum(ceiling - memristor_usiemens(state, at), 0.0))
         state["memristor"][at[completed]] += gain[completed]
         state["trap_amplitude"][k, at[gone]] = 0.0

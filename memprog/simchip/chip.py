@@ -27,6 +27,7 @@ from memprog.chip import (
     ReadSpec,
     Status,
     StatusArray,
+    steps_down,
 )
 from memprog.errors import InputError, InstrumentError
 from memprog.profile import ChipProfile
@@ -171,7 +172,7 @@ class SimChip:
             )
         self._last_batch = batch_id
         self._header["pulses"] += len(cells)
-        self._clock_s += self._shots_s(cells, delivered)
+        self._clock_s += self._shots_s(delivered)
         self._commit(cells)
         return Delivered(status=status, amplitude_v=delivered.amplitude_v, time_s=self._clock_s)
 
@@ -192,7 +193,7 @@ class SimChip:
         readout = self._profile.readout
         spec = ReadSpec(read_v=READ_BIAS_V, gate_v=gate_v, aperture_ns=readout.aperture_ns, settle_ns=0, samples=1)
         conductance = self._conductance_now(cells, gate_v).reshape(len(rows), columns)
-        current_a = row_v @ conductance * 1e-6
+        current_a = np.einsum("br,rc->bc", row_v, conductance) * 1e-6
         self._clock_s += len(row_v) * (readout.aperture_ns + readout.settle_ns) * 1e-9
         current_a += self._product_noise_a(array, current_a.shape, spec)
         self._commit(cells)
@@ -268,10 +269,11 @@ class SimChip:
             raise InputError("a pulse names no row of the bias table")
 
     def _converted(self, pulses: Pulses) -> tuple[Pulses, StatusArray]:
-        """What the converters make of the wanted volts: whole steps, never beyond their range."""
+        """What the converters make of the wanted volts: whole steps, rounded down, never beyond their range."""
         driver = self._profile.driver
-        amplitude_v = np.rint(pulses.amplitude_v / driver.amplitude_lsb_v) * driver.amplitude_lsb_v
-        gate_v = np.rint(pulses.gate_v / driver.gate_lsb_v) * driver.gate_lsb_v
+        # Up would be beyond a limit that was checked on what was asked.
+        amplitude_v = steps_down(pulses.amplitude_v, driver.amplitude_lsb_v)
+        gate_v = steps_down(pulses.gate_v, driver.gate_lsb_v)
         most_v, most_gate_v = driver.amplitude_range_v, driver.gate_range_v
         clamped = (np.abs(amplitude_v) > most_v) | (np.abs(gate_v) > most_gate_v)
         status = np.where(clamped, Status.CLAMPED, Status.OK).astype(np.uint8)
@@ -284,20 +286,9 @@ class SimChip:
         )
         return delivered, status
 
-    def _shots_s(self, cells: Cells, pulses: Pulses) -> float:
-        """Chip time of a batch: cells that share every line fire together, the rest one shot after the other."""
-        driver = self._profile.driver
-        line = {"row": cells.row, "column": cells.column, "chip": np.zeros_like(cells.row)}[driver.gate_line]
-        gate = np.rint(pulses.gate_v / driver.gate_lsb_v).astype(np.int64)
-        keys = [line, gate, pulses.bias.astype(np.int64), pulses.width_ns]
-        if driver.amplitude_per != "cell":
-            keys.append(np.rint(pulses.amplitude_v / driver.amplitude_lsb_v).astype(np.int64))
-        shot = cells.array * self.geometry.rows + cells.row
-        for key in keys:
-            # Renumbered each time, so that the products stay far below 2**63.
-            shot = np.unique(shot * (int(key.max(initial=0)) + 1) + key, return_inverse=True)[1]
-        _, first = np.unique(shot, return_index=True)
-        return float((pulses.width_ns[first] + driver.shot_overhead_ns).sum()) * 1e-9
+    def _shots_s(self, pulses: Pulses) -> float:
+        """Chip time of a batch: one cell after the other, so no line ever carries more than one cell's current."""
+        return float((pulses.width_ns + self._profile.driver.shot_overhead_ns).sum()) * 1e-9
 
     def _schedule(self, cells: Cells, spec: ReadSpec) -> _Schedule:
         """Lay out the samples of a read in time."""
@@ -343,10 +334,11 @@ class SimChip:
     def _commit(self, cells: Cells) -> None:
         """Make the touched arrays durable. The clock goes first: no kill must leave a cell in the future."""
         self._header["clock_s"] = self._clock_s
+        # Before the cells: a kill in between counts a batch as applied that was not, never the other way round.
+        self._header["last_batch"] = self._last_batch
         for array in np.unique(cells.array).tolist():
             store_generator(self._rngs[array], self._states[array])
             self._file.commit(array, self._states[array])
-        self._header["last_batch"] = self._last_batch
 
 
 _fits: type[Chip] = SimChip

@@ -1,7 +1,7 @@
 """The file of a simulated chip: memory-mapped, two slots an array, and a generation number that only rises.
 
-A slot is written whole before its generation is; whatever kills the process, the other slot is still there. What
-dies with the machine (a power cut) is at most the last batch, and the generation shows it.
+A slot is written whole before its generation is; whatever kills the process, the other slot is still there. A power
+cut is another matter: nothing is forced to the disk before the chip is closed.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _moments() -> tuple[FloatArray, FloatArray]:
 
 def _quiet_later(state: Record, silicon: Record, at: IntArray, seconds: float, profile: ChipProfile) -> FloatArray:
     decay = np.exp(-seconds / physics.relaxation_times_s(profile.simulation))
-    memristor = state["memristor"] + np.tensordot(decay, state["unrelaxed"], axes=(0, 0))
+    memristor = state["memristor"] + np.einsum("k,kn->n", decay, state["unrelaxed"])
     transistor = physics.transistor_usiemens(silicon, at, profile.readout.read_gate_v, profile.simulation)
     return physics.in_series(np.maximum(memristor, physics.LEAST_USIEMENS), transistor)
 
