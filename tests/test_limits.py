@@ -30,6 +30,8 @@ MOST_V = {
     Bias.FORM: "form_max_v",
 }
 CONDUCTANCE = 1000.0
+IN_A_PULSE = 1.3 * CONDUCTANCE
+"""A pulse opens the gate further than a read does."""
 Folder = Callable[[], Path]
 
 
@@ -98,7 +100,7 @@ def allowed(limits: Limits, bias: int, amplitude_v: float, gate_v: float, width_
         return False
     within_volts = 0.0 <= amplitude_v <= getattr(limits, MOST_V[Bias(bias)]) and 0.0 <= gate_v <= limits.gate_max_v
     within_time = limits.width_min_ns <= width_ns <= limits.width_max_ns
-    return within_volts and within_time and amplitude_v * CONDUCTANCE * 1e-6 <= limits.cell_current_max_a
+    return within_volts and within_time and amplitude_v * IN_A_PULSE * 1e-6 <= limits.cell_current_max_a
 
 
 def refused_for(session: Session, cells: Cells, pulses: Pulses) -> str | None:
@@ -127,7 +129,7 @@ def test_what_reaches_the_chip_is_within_every_limit_and_what_is_within_them_rea
         each = zip(pulses.bias, pulses.amplitude_v, pulses.gate_v, pulses.width_ns, strict=True)
         fine = all(allowed(limits, *one, forming=forming) for one in each)
         fine &= bool((spent[:n] < min(limits.pulses_per_cell_run, limits.pulses_per_cell_life)).all())
-        near_a = np.abs(pulses.amplitude_v * CONDUCTANCE * 1e-6 / limits.cell_current_max_a - 1.0)
+        near_a = np.abs(pulses.amplitude_v * IN_A_PULSE * 1e-6 / limits.cell_current_max_a - 1.0)
         sent, intended = len(chip.batches), journal.pulses("run")
         refusal = refused_for(session, cells, pulses)
         # A reading of 1,000 uS is rounded on its way: right at the current limit either is fine.

@@ -48,12 +48,13 @@ def program(
     Args:
         workspace: where image, simulated chip and journal are; a missing simulated chip is made, seed 0.
         profile: name or path; default the image's.
-        backend: which chip, and arrays of the image; None for all.
+        backend: which chip.
+        arrays: of the image; None for all.
         region: (r0, r1, c0, c1), half-open, inside the one array chosen.
         cells: (row, column) pairs inside the one array chosen.
         denoise: False leaves the sub-threshold pulses and the noise check out.
         dry_run: plan only; nothing is sent, and no file is made.
-        verify: False leaves out the verify at the end.
+        verify: False leaves it out at the end.
         min_yield: least yield that passes; default the profile's.
         yes: overwrite a chip that holds another image.
         expect_serial: refuse any other chip.
@@ -63,17 +64,15 @@ def program(
     Raises:
         InputError: image, profile or chip cannot be used, or do not belong together.
         LimitError: a limit or a missing permission refused it.
-        InstrumentError: the chip or the wire failed; the journal holds what was done.
+        InstrumentError: the chip failed; the journal holds what was done.
     """
     image, kind = open_image(workspace, profile)
     part = choose(image, arrays, region, cells)
     job = _Job(workspace, image, kind, part, denoise, listener or ignore, argv)
-    makes_chip = backend == SIM and not workspace.chip_path.exists()
     if dry_run:
-        if not makes_chip:
-            _look_at_chip(workspace, kind, part, backend, expect_serial)
+        _look_at_chip(workspace, kind, part, backend, expect_serial)
         return job.plan()
-    if makes_chip:
+    if _is_missing(workspace, backend):
         make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=image.targets_usiemens.shape[0])
     with contextlib.ExitStack() as leaving:
         chip = open_chip(workspace, kind, backend, expect_serial)
@@ -88,8 +87,14 @@ def program(
         return job.report(session, outcomes, verified, min_yield)
 
 
+def _is_missing(workspace: Workspace, backend: str) -> bool:
+    return backend == SIM and not workspace.chip_path.exists()
+
+
 def _look_at_chip(workspace: Workspace, kind: ChipProfile, part: Part, backend: str, expect_serial: str | None) -> None:
-    """Find out whether a run could begin, without sending anything."""
+    """Find out whether a run could begin, without sending anything; a chip that would be made always could."""
+    if _is_missing(workspace, backend):
+        return
     chip = open_chip(workspace, kind, backend, expect_serial)
     try:
         check_on_chip(part, chip)
