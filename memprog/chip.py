@@ -45,13 +45,17 @@ class Order(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a chip is; ``serial`` is what locks and journals are kept by."""
+    """Who a chip is; ``serial`` is what journals are kept by.
+
+    ``unit`` tells twins of one serial apart, for locks: the file of a simulated chip, nothing for silicon.
+    """
 
     maker: str
     model: str
     serial: str
     firmware: str
     simulated: bool
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
