@@ -15,7 +15,6 @@ from memprog.errors import EXIT_INPUT, ProfileError
 from memprog.profile import (
     BIAS_NAMES,
     DEFAULT_PROFILE,
-    MAX_BYTES,
     SECTIONS,
     ChipProfile,
     bundled_profile,
@@ -23,6 +22,7 @@ from memprog.profile import (
     parse_profile,
     profile_names,
 )
+from memprog.strict_yaml import MAX_BYTES
 
 FOLDER = Path(__file__).parent.parent / "profiles"
 DEFAULT_TEXT = (FOLDER / f"{DEFAULT_PROFILE}.yaml").read_text(encoding="utf-8")

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-import yaml
-
-from memprog.errors import ProfileError
+from memprog import strict_yaml
+from memprog.errors import InputError, ProfileError
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -87,30 +86,13 @@ SECTIONS: Mapping[str, type] = {
     "simulation": Simulation,
     "protocol": Protocol,
 }
-_CHOICES = {
+CHOICES = {
     "driver.gate_line": ("row", "column", "chip"),
     "driver.amplitude_per": ("cell", "row", "cluster", "shot"),
     "driver.width_per": ("cell", "row", "cluster", "shot"),
     "driver.compliance": ("gate", "smu", "none"),
 }
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain data only: no aliases (they can explode) and no key twice (the last would win in silence)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse an alias where a node should stand."""
-        if self.check_event(yaml.events.AliasEvent):
-            raise ProfileError("aliases (*name) are not allowed in a profile")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping whose keys are all different."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ProfileError(f"key '{key}' stands twice in one mapping")
-        return super().construct_mapping(node, deep=deep)
+"""Words, and what each may be."""
 
 
 def parse_profile(text: str, *, origin: str) -> ChipProfile:
@@ -120,13 +102,9 @@ def parse_profile(text: str, *, origin: str) -> ChipProfile:
         ProfileError: not YAML, unknown or missing keys, a number without source, values that contradict each other.
     """
     try:
-        data = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, stricter still
-        return _build(data)
-    except ProfileError as error:
+        return _build(strict_yaml.load(text))
+    except InputError as error:
         raise ProfileError(f"profile {origin}: {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ProfileError(f"profile {origin}: not readable as YAML: {reason}") from error
 
 
 def _build(data: object) -> ChipProfile:
@@ -184,8 +162,8 @@ def _leaf(where: str, kind: type, data: object, provenance: dict[str, str]) -> A
     """Read one value: a word as it stands, a number with its origin."""
     if kind is str:
         word = _text(where, data)
-        if word not in _CHOICES[where]:
-            raise ProfileError(f"{where} is '{word}'; it must be one of {', '.join(_CHOICES[where])}")
+        if word not in CHOICES[where]:
+            raise ProfileError(f"{where} is '{word}'; it must be one of {', '.join(CHOICES[where])}")
         return word
     mapping = _mapping(f"{where} (a number needs a source or an assumption)", data)
     origins = sorted(set(mapping) - {"value"})
