@@ -197,6 +197,9 @@ class Protocol:
     mop_up_passes: int
     pulse_budget: int
     round_budget: int
+    open_usiemens: float
+    unformed_usiemens: float
+    short_usiemens: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
