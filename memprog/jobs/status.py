@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -55,21 +56,18 @@ def _chip(workspace: Workspace) -> dict[str, Any] | None:
 def _runs(workspace: Workspace) -> list[dict[str, Any]]:
     if not workspace.journal_path.exists():
         return []
-    journal = Journal(workspace.journal_path, durable=False)
-    try:
+    with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
         return [
             {
                 "run_id": run.run_id,
-                "utc": run.utc,
+                "utc": run.facts["utc"],
                 "state": run.state,
                 "image_sha256": run.image_sha256,
-                "cells": run.summary.get("cells"),
+                "cells": run.facts["cells"],
                 "cells_done": run.summary.get("cells_done"),
             }
             for run in journal.runs()
         ]
-    finally:
-        journal.close()
 
 
 def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:
