@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What steers memprog on the machine of whoever runs the tests must not steer them.
+os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no-such-folder")
+for variable in [name for name in os.environ if name.startswith("MEMPROG_")]:
+    del os.environ[variable]
 
 # On a busy machine one example may take long; that says nothing about the code.
 settings.register_profile("memprog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
