@@ -28,6 +28,9 @@ FORMAT_VERSION = 1
 BIAS_NAMES = ("SET", "RESET", "SUB_THRESHOLD", "FORM", "READ", "INHIBIT")
 """The rows every bias table must have."""
 
+LINES = ("bit_line", "source_line", "word_line", "body")
+"""What each of these rows drives."""
+
 MAY_BE_ZERO = frozenset(
     {
         "levels.min_yield",
@@ -196,7 +199,7 @@ def _bias_table(data: object, provenance: dict[str, str]) -> Mapping[str, Mappin
     table: dict[str, Mapping[str, float | str]] = {}
     for name in BIAS_NAMES:
         row = _mapping(f"bias_table.{name}", mapping[name])
-        _same_keys(f"bias_table.{name}", set(row), {"bit_line", "source_line", "word_line", "body"})
+        _same_keys(f"bias_table.{name}", set(row), set(LINES))
         for line, volts in row.items():
             if volts not in ("amplitude", "gate") and not _is_finite(volts):
                 raise ProfileError(f"bias_table.{name}.{line} must be volts, 'amplitude' or 'gate'")
