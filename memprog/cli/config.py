@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from memprog.cli import kinds
+from memprog.cli.text import visible
 from memprog.errors import InputError
 
 FILE_NAME = "memprog.yaml"
@@ -238,7 +239,7 @@ def _checked(setting: Setting, raw: object) -> Any:
     try:
         return setting.convert(raw)
     except click.BadParameter as error:
-        raise InputError(error.message.rstrip(".")) from error
+        raise InputError(visible(error.message.rstrip("."))[:300]) from error
     except (ValueError, OverflowError) as error:  # a NUL in a path, a number beyond all floats
         raise InputError(f"it cannot be used: {error}") from error
 

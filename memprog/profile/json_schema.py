@@ -65,6 +65,6 @@ def _leaf(where: str, kind: type) -> Schema:
 
 def _bias_table() -> Schema:
     volts = {"type": "number", "exclusiveMinimum": -_TOO_LARGE, "exclusiveMaximum": _TOO_LARGE}
-    row = _closed(dict.fromkeys(LINES, {"anyOf": [volts, {"enum": ["amplitude", "gate"]}]}), LINES)
+    row = _closed({line: {"anyOf": [volts, {"enum": ["amplitude", "gate"]}]} for line in LINES}, LINES)
     rows = {"source": _TEXT} | dict.fromkeys(BIAS_NAMES, row)
     return {"description": "Volts on each line for every kind of pulse.", **_closed(rows, list(rows))}
