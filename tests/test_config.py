@@ -237,7 +237,7 @@ def test_the_command_line_can_undo_what_is_configured(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("tiemout: 3", "there is no setting 'tiemout'; the nearest is 'timeout'"),
+        ("time_out: 3", "there is no setting 'time_out'; the nearest is 'timeout'"),
         ("3: 3", "there is no setting 3; the nearest is"),
         ("limits: {set_maxv: 3}", "limits: there is no setting 'set_maxv'; the nearest is 'set_max_v'"),
         ("limits: {set_max_v: high}", "limits: it must be a number, not 'high'"),
@@ -314,12 +314,13 @@ def test_every_file_is_checked_even_where_a_nearer_one_decides(level: str, place
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("MEMPROG_TIEMOUT", "3", "there is no setting 'tiemout'; the nearest is 'timeout'"),
+        ("MEMPROG_TIME_OUT", "3", "there is no setting 'time_out'; the nearest is 'timeout'"),
         ("MEMPROG_LIMITS", "set_max_v=2", "limits cannot be set in the environment"),
         ("MEMPROG_YES", "1", "yes cannot be configured"),
         ("MEMPROG_MIN_YIELD", "95", "95 is not a share from 0 to 1"),
         ("MEMPROG_VERIFY", "perhaps", "'perhaps' is not a valid boolean"),
         ("MEMPROG_EXPECT_SERIAL", "", "it is empty"),
+        ("MEMPROG_VERIFY", "", "it is empty"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_refused_by_name(
