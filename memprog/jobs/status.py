@@ -11,7 +11,7 @@ from memprog.image import read_image
 from memprog.jobs.workspace import Workspace
 from memprog.report.status import StatusReport
 from memprog.session import Journal
-from memprog.simchip import read_header, serial_of
+from memprog.simchip import summary_of
 
 
 def status(workspace: Workspace) -> StatusReport:
@@ -42,14 +42,13 @@ def _image(workspace: Workspace) -> dict[str, Any] | None:
 def _chip(workspace: Workspace) -> dict[str, Any] | None:
     if not workspace.chip_path.exists():
         return None
-    header = read_header(workspace.chip_path)
-    profile, blank = header["profile"].decode(errors="replace"), int(header["last_batch"]) < 0
+    summary = summary_of(workspace.chip_path)
     return {
         "path": str(workspace.chip_path),
-        "serial": serial_of(header),
-        "profile": profile,
+        "serial": summary.serial,
+        "profile": summary.profile,
         "simulated": True,
-        "blank": blank,
+        "blank": summary.last_batch is None,
     }
 
 

@@ -7,7 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from memprog import strict_yaml
@@ -46,6 +46,9 @@ MAY_BE_ZERO = frozenset(
         "simulation.initial_spread",
         "simulation.stuck_high_fraction",
         "simulation.stuck_low_fraction",
+        "simulation.open_fraction",
+        "simulation.short_fraction",
+        "simulation.unformed_fraction",
         "simulation.transistor_threshold_v",
         "simulation.transistor_spread",
         "simulation.threshold_spread_v",
@@ -147,16 +150,19 @@ def _text(where: str, data: object) -> str:
     return data
 
 
-def _same_keys(where: str, found: set[str], wanted: set[str]) -> None:
-    if found - wanted:
-        raise ProfileError(f"{where} has unknown key(s): {', '.join(sorted(found - wanted))}")
+def _same_keys(where: str, found: set[str], wanted: set[str], optional: frozenset[str] = frozenset()) -> None:
+    if found - wanted - optional:
+        raise ProfileError(f"{where} has unknown key(s): {', '.join(sorted(found - wanted - optional))}")
     if wanted - found:
         raise ProfileError(f"{where} lacks key(s): {', '.join(sorted(wanted - found))}")
 
 
 def _section(section: str, kind: type, data: object, provenance: dict[str, str]) -> Any:
     mapping = _mapping(section, data)
-    _same_keys(section, set(mapping), {field.name for field in fields(kind)})
+    optional = frozenset(field.name for field in fields(kind) if field.default is not MISSING)
+    _same_keys(section, set(mapping), {field.name for field in fields(kind)} - optional, optional)
+    for key in sorted(optional - set(mapping)):
+        provenance[f"{section}.{key}"] = "assumption: none of it, the profile does not name it"
     hints = typing.get_type_hints(kind)
     return kind(**{key: _leaf(f"{section}.{key}", hints[key], mapping[key], provenance) for key in mapping})
 
@@ -223,6 +229,11 @@ def _opposite_polarities(profile: ChipProfile) -> list[tuple[bool, str]]:
     ]
 
 
+def _dead_fraction(simulation: Simulation) -> float:
+    stuck = simulation.stuck_high_fraction + simulation.stuck_low_fraction
+    return stuck + simulation.open_fraction + simulation.short_fraction + simulation.unformed_fraction
+
+
 def _check_sense(profile: ChipProfile) -> None:
     """Refuse values that are each fine and together make no chip."""
     levels, limits, readout, driver = profile.levels, profile.limits, profile.readout, profile.driver
@@ -256,6 +267,7 @@ def _check_sense(profile: ChipProfile) -> None:
         (readout.source_drop_min <= readout.source_drop_max < 1, "readout.source_drop_max must be above min, below 1"),
         (min(driver.amplitude_lsb_v, driver.gate_lsb_v, driver.width_lsb_ns) > 0, "driver resolutions must be above 0"),
         (simulation.channels_max <= 8, "simulation.channels_max must not be above 8"),
+        (_dead_fraction(simulation) <= 1, "simulation has more stuck, open, shorted and unformed cells than cells"),
         (
             # The last step of a cell may be one switching pulse and one denoising.
             protocol.pulse_budget + protocol.sub_threshold_pulses + 1 <= limits.pulses_per_cell_run,

@@ -107,7 +107,7 @@ class Readout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """Behaviour of the simulated cell; the loop never reads this section."""
+    """Behaviour of the simulated cell; the loop never reads this section. A key with a default may be left out."""
 
     initial_median_usiemens: float
     initial_spread: float
@@ -163,6 +163,9 @@ class Simulation:
     relaxation_floor_usiemens: float
     relaxation_fastest_s: float
     relaxation_decades: int
+    open_fraction: float = 0.0
+    short_fraction: float = 0.0
+    unformed_fraction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
