@@ -22,7 +22,7 @@ from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile, load_
 from memprog.protocol import Reason
 from memprog.report.chip import ChipReport
 from memprog.session import ChipRecord, Journal, Session
-from memprog.simchip import SimChip, create, read_header, serial_of
+from memprog.simchip import SimChip, create, summary_of
 
 
 class Wanted(TypedDict):
@@ -105,7 +105,7 @@ def opened(
     check_backend(backend)
     if not workspace.chip_path.exists():
         raise ChipFileError(f"there is no chip in {workspace.folder}; `memprog program --array` makes one")
-    serial = serial_of(read_header(workspace.chip_path))
+    serial = summary_of(workspace.chip_path).serial
     if expect_serial is not None and serial != expect_serial:
         raise LimitError(f"the chip is {serial}, expected {expect_serial}; nothing was done")
     with _owned_file(workspace.chip_path, serial, timeout_s, label):
@@ -163,7 +163,7 @@ def record_path(workspace: Workspace, identity: Identity) -> Path:
 def profile_of_chip(workspace: Workspace, profile: str | None) -> ChipProfile:
     """The profile asked for, else the one the workspace's simulated chip was made with, else the default."""
     if profile is None and workspace.chip_path.exists():
-        name = read_header(workspace.chip_path)["profile"].decode(errors="replace")
+        name = summary_of(workspace.chip_path).profile
         profile = name if name in profile_names() else None
     return load_profile(profile) if profile else bundled_profile(DEFAULT_PROFILE)
 
@@ -194,7 +194,7 @@ def chip_report(
             geometry=dataclasses.asdict(chip.geometry),
             capabilities=dataclasses.asdict(chip.capabilities),
             limits=dataclasses.asdict(kind.limits),
-            pulses_total=int(read_header(workspace.chip_path)["pulses"]),
+            pulses_total=summary_of(workspace.chip_path).pulses,
             pulses_recorded=int(record.pulses.sum()),
             pulses_per_cell_max=int(record.pulses.max()),
             defects_by_reason=count_reasons(record.defects[record.defects > 0]),
