@@ -130,6 +130,10 @@ def chip_report() -> ChipReport:
         capabilities={"gate_line": "row", "product": False, "cell_switch_s": 1e-6},
         limits={"set_max_v": 2.5},
         pulses_total=None,
+        pulses_recorded=12,
+        pulses_per_cell_max=2,
+        defects_by_reason={"stuck_low": 1},
+        defects=[{"array": 0, "row": 1, "column": 2, "reason": "stuck_low"}],
         clock_s=0.0,
         path="chip",
     )
