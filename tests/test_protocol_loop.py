@@ -18,6 +18,7 @@ from memprog.profile import ChipProfile
 from memprog.protocol import Look, Loop, Reason, Seen, Shots, Stage
 from memprog.protocol.loop import STUCK_AFTER, UNREAD_AFTER
 from memprog.session import Journal, Session, program_array
+from memprog.session.blobs import pulses_of, seen_of
 from memprog.simchip import SimChip
 
 PROFILE = small_profile()

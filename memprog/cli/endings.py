@@ -109,9 +109,9 @@ def _report(ending: int | BaseException, words: list[str]) -> None:
         case click.ClickException():
             ending.show()
         case click.Abort() | KeyboardInterrupt():
-            say("interrupted")
+            say(_with_notes("interrupted", ending))
         case MemprogError():
-            say(f"Error: {ending}")
+            say(_with_notes(f"Error: {ending}", ending))
         case OSError():
             say(f"Error: {_os_sentence(ending)}")
         case MemoryError():
@@ -120,6 +120,11 @@ def _report(ending: int | BaseException, words: list[str]) -> None:
             pass
         case _:
             _report_crash(ending, words)
+
+
+def _with_notes(sentence: str, ending: BaseException) -> str:
+    """Add what was noted on the way out, such as how to go on."""
+    return "; ".join([sentence, *getattr(ending, "__notes__", [])])
 
 
 def _os_sentence(error: OSError) -> str:
