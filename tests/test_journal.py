@@ -136,7 +136,8 @@ def test_a_reopened_journal_shows_its_runs_newest_first(tmp_path: Path) -> None:
 
 def test_batch_numbers_rise_over_all_runs(journal: Journal) -> None:
     start_run(journal, "other")
-    numbers = [journal.intend(run, 0, "pulse", {"bias": np.zeros(2, np.uint8)}, pulses=2) for run in ("run", "other", "run")]
+    two = {"bias": np.zeros(2, np.uint8)}
+    numbers = [journal.intend(run, 0, "pulse", two, pulses=2) for run in ("run", "other", "run")]
     assert numbers == sorted(set(numbers))
     assert [batch.batch_id for batch in journal.batches("run")] == [numbers[0], numbers[2]]
     assert (journal.pulses("run"), journal.pulses("other"), journal.pulses("nobody")) == (4, 2, 0)
@@ -180,7 +181,7 @@ def test_a_batch_that_cannot_be_read_is_an_input_error(blob: Any, tmp_path: Path
     session, journal = recording(tmp_path / "j", RecorderChip(PROFILE))
     session.fire(CELLS, PULSES)
     edit(tmp_path / "j", "UPDATE intents SET packed = ?", blob)
-    with pytest.raises(InputError, match="holds a batch that cannot be read|is damaged"):
+    with pytest.raises(InputError, match=r"holds a batch that cannot be read|is damaged"):
         list(journal.batches("run"))
     journal.close()
 
