@@ -23,6 +23,8 @@ _HOME = {
     "program": "memprog.jobs.program",
     "read_conductances": "memprog.jobs.read",
     "read_image": "memprog.image",
+    "restore": "memprog.jobs.restore",
+    "runs": "memprog.jobs.runs",
     "status": "memprog.jobs.status",
     "verify": "memprog.jobs.verify",
 }

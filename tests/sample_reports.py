@@ -14,6 +14,7 @@ from memprog.report import (
     LoadReport,
     ProgramReport,
     ReadReport,
+    RunsReport,
     StatusReport,
     VerifyReport,
 )
@@ -152,6 +153,14 @@ def status_report() -> StatusReport:
         runs=[{"run_id": "run-1", "utc": "2030-01-01T00:00:00Z", "state": "done", "cells": 64, "cells_done": 63}],
         next_step="Type: memprog program --array",
     )
+
+
+def runs_report() -> RunsReport:
+    """One run, under way."""
+    run = {"run_id": "run-1", "kind": "program", "chip": "SIM-1", "former_chip": False, "state": "running"}
+    began = {"utc": "2030-01-01T00:00:00Z", "image_sha256": "i" * 64, "memprog_version": "0.1.0", "cells": 64}
+    results = {"cells_done": None, "cells_in_window": None, "pulses_total": None}
+    return RunsReport(journal="journal.sqlite", runs=[run | began | results])
 
 
 def demo_report() -> DemoReport:

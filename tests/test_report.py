@@ -34,6 +34,7 @@ ALL = [
     samples.read_report(),
     samples.chip_report(),
     samples.status_report(),
+    samples.runs_report(),
     samples.demo_report(),
     samples.load_report(),
     samples.export_report(),

@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, Entry] = {
     "verify": ("memprog.cli.verify", "verify", "Compare the chip with the image by fresh reads."),
     "read": ("memprog.cli.read", "read", "Write the chip's conductances to a file."),
     "export": ("memprog.cli.export", "export", "Write the weights as the chip holds them."),
+    "restore": ("memprog.cli.restore", "restore", "Bring back what the cells held before a run."),
+    "runs": ("memprog.cli.runs", "runs", "List what was done, when, and with what result."),
     "status": ("memprog.cli.status", "status", "Say what is in the workspace and what to do next."),
     "info": ("memprog.cli.info", "info", "Describe the chip: identity, size, abilities, limits."),
     "list": ("memprog.cli.list_known", "list_known", "List backends or profiles."),

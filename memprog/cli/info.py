@@ -8,7 +8,7 @@ import click
 
 from memprog.cli.console import Console
 from memprog.cli.options import ChipChoice, with_chip, with_console, with_workspace
-from memprog.cli.text import Fields, chip_line, facts, number
+from memprog.cli.text import Fields, chip_line, facts, number, reasons
 
 if TYPE_CHECKING:
     from memprog.jobs.workspace import Workspace
@@ -35,11 +35,18 @@ def chip_lines(fields: Fields) -> list[str]:
         ("file", fields["path"] or "-"),
         ("cells", f"{geometry['arrays']} array(s) of {geometry['rows']} x {geometry['columns']}"),
         ("pulses so far", number(fields["pulses_total"])),
+        ("by the journals", f"{number(fields['pulses_recorded'])}, {_wear(fields)}"),
+        ("defects", reasons(fields["defects_by_reason"])),
         ("chip clock", number(fields["clock_s"], "s", ".6g")),
     ]
     abilities = [(name, _value(value)) for name, value in fields["capabilities"].items()]
     limits = [(name, _value(value)) for name, value in fields["limits"].items()]
     return [*facts(pairs), "", "abilities:", *facts(abilities), "", "limits:", *facts(limits)]
+
+
+def _wear(fields: Fields) -> str:
+    most, life = fields["pulses_per_cell_max"], fields["limits"].get("pulses_per_cell_life")
+    return f"at most {number(most)} to one cell, of {number(life)} it may bear"
 
 
 def _value(value: Any) -> str:

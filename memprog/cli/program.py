@@ -86,7 +86,7 @@ def program(
         argv=console.argv,
         **choice.keywords(),
     )
-    console.show(report, _lines)
+    console.show(report, outcome_lines)
     junit.write(report.verify)
     return EXIT_OK if report.passed else EXIT_BELOW_YIELD
 
@@ -109,8 +109,8 @@ def _checked(
     return arrays
 
 
-def _lines(fields: Fields) -> list[str]:
-    """Say what the run did, and what the verify after it found."""
+def outcome_lines(fields: Fields) -> list[str]:
+    """Say what a run that wrote did, and what the verify after it found."""
     if fields["dry_run"]:
         return [*facts(_plan(fields)), "dry run: nothing was sent that changes the chip"]
     lines = [*facts([*_plan(fields), *_outcome(fields)]), *_arrays(fields)]

@@ -238,6 +238,7 @@ def resumed_task(run: Run, part: Part, kind: ChipProfile, limits: Mapping[str, f
         full=settings["full"],
         recheck=settings["recheck"],
         limits=begun_with,
+        restores=str(run.facts["restores"]),
     )
 
 

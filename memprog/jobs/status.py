@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from memprog.image import read_image
+from memprog.jobs.holding import RESUME_WITH
 from memprog.jobs.workspace import Workspace
 from memprog.report.status import StatusReport
-from memprog.session import Journal
+from memprog.session import UNFINISHED, Journal, Run
 from memprog.simchip import summary_of
+
+SHOWN = 20
+"""Runs that are shown; `memprog runs` has all."""
 
 
 def status(workspace: Workspace) -> StatusReport:
@@ -56,24 +60,36 @@ def _runs(workspace: Workspace) -> list[dict[str, Any]]:
     if not workspace.journal_path.exists():
         return []
     with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-        return [
-            {
-                "run_id": run.run_id,
-                "utc": run.facts["utc"],
-                "state": run.state,
-                "image_sha256": run.image_sha256,
-                "cells": run.facts["cells"],
-                "cells_done": run.summary.get("cells_done"),
-            }
-            for run in journal.runs()
-        ]
+        return [_run(journal, run) for run in journal.runs()[:SHOWN]]
+
+
+def _run(journal: Journal, run: Run) -> dict[str, Any]:
+    """How far a run is, by what the journal holds at this moment."""
+    verdicts = [journal.cells_of(run.run_id, array) for array in run.facts["arrays"]]
+    finished = [verdict for verdict in verdicts if verdict is not None]
+    return {
+        "run_id": run.run_id,
+        "kind": run.facts["kind"],
+        "chip": run.chip,
+        "utc": run.facts["utc"],
+        "state": "former chip" if run.former else run.state,
+        "image_sha256": run.image_sha256,
+        "cells": run.facts["cells"],
+        "cells_done": sum(int(verdict["done"].sum()) for verdict in finished),
+        "arrays": len(verdicts),
+        "arrays_finished": len(finished),
+        "pulses_total": journal.pulses(run.run_id),
+    }
 
 
 def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:
     if image is None:
         return "load weights: memprog load-weights FILE"
-    if not runs or runs[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:
+    here = [run for run in runs if chip is not None and run["chip"] == chip["serial"] and run["state"] != "former chip"]
+    unfinished = next((run for run in here if run["state"] in UNFINISHED), None)
+    if unfinished is not None:
+        way = RESUME_WITH[unfinished["kind"]]
+        return f"if run {unfinished['run_id']} is not under way, take it up: {way}"
+    if not here or here[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:
         return "program the chip: memprog program --array"
-    if runs[0]["state"] != "finished":
-        return "the last run did not finish; program again, what holds is left alone: memprog program --array"
     return "verify what the chip holds: memprog verify"

@@ -18,7 +18,7 @@ from memprog.chip import Cells
 from memprog.errors import MemprogError
 from memprog.jobs.holding import RESUME_WITH, Held
 from memprog.jobs.progress import Listener, Progress
-from memprog.jobs.setup import Part
+from memprog.jobs.setup import Part, utc_now
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Loop, Reason, Stage, waiting_s
 from memprog.report.verify import VerifyReport
@@ -42,7 +42,8 @@ STUCK = (Reason.STUCK_HIGH, Reason.STUCK_LOW)
 class Task:
     """What is written into a chip, and how: ``kind`` is program or restore.
 
-    ``image_sha256`` names the image the chip is meant to hold afterwards, empty for none.
+    ``image_sha256`` names the image the chip is meant to hold afterwards, empty for none; ``restores`` the run whose
+    snapshot is brought back.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Task:
     full: bool
     recheck: bool
     limits: Limits
+    restores: str = ""
 
     def facts(self, utc: str, argv: Sequence[str]) -> dict[str, Any]:
         """What the journal keeps of how a run began."""
@@ -68,6 +70,7 @@ class Task:
             "settings": settings | {"limits": dataclasses.asdict(self.limits)},
             "cells": self.part.cells,
             "arrays": list(self.part.arrays),
+            "restores": self.restores,
         }
 
 
@@ -141,6 +144,7 @@ class Writing:
             "cells_done": sum(int(outcome.done.sum()) for outcome in self.outcomes),
             "pulses_total": sum(int(outcome.pulses.sum()) for outcome in self.outcomes),
             "resumes": self.resumes,
+            "ended_utc": utc_now(),
         }
 
     def _check_board(self, session: Session) -> list[NDArray[np.uint8]]:

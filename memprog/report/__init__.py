@@ -5,6 +5,7 @@ from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
 from memprog.report.program import ProgramReport
+from memprog.report.runs import RunsReport
 from memprog.report.status import StatusReport
 from memprog.report.verify import VerifyReport
 
@@ -19,6 +20,7 @@ __all__ = [
     "ProgramReport",
     "ReadReport",
     "Report",
+    "RunsReport",
     "StatusReport",
     "VerifyReport",
     "plain",

@@ -20,7 +20,9 @@ class StatusReport(Report):
     workspace                str            its folder
     image                    object or null path, sha256, profile, layers (int), cells (int)
     chip                     object or null path, serial, profile, simulated, blank (bool: never pulsed)
-    runs                     list           objects: run_id, utc, state, cells, cells_done; newest first
+    runs                     list           objects: run_id, kind, chip, utc, state, image_sha256, cells, cells_done,
+                                            arrays and arrays_finished (int), pulses_total so far; the newest 20,
+                                            newest first
     next_step                str            one sentence for the user
     ======================== ============== =========================================================================
     """

@@ -1,0 +1,132 @@
+"""Bring the cells that a run wrote back to what they held before it, as its snapshot says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from memprog.chip import Cells
+from memprog.errors import InputError, LimitError
+from memprog.jobs.chips import SIM, Wanted, profile_of_chip
+from memprog.jobs.holding import Held, hold
+from memprog.jobs.program import Ending, carry_out, resumed_task, run_masks
+from memprog.jobs.progress import Listener, ignore
+from memprog.jobs.setup import Part
+from memprog.jobs.workspace import Workspace
+from memprog.jobs.writing import Task
+from memprog.profile import ChipProfile
+from memprog.report.program import ProgramReport
+from memprog.session import Allowance, Run, recorded_looks, tightened
+
+RESTORE = "restore"
+
+
+def restore(
+    workspace: Workspace,
+    *,
+    profile: str | None = None,
+    backend: str = SIM,
+    run_id: str | None = None,
+    denoise: bool = True,
+    resume: bool = False,
+    full: bool = False,
+    verify: bool = True,
+    min_yield: float | None = None,
+    max_time_s: float | None = None,
+    max_pulses: int | None = None,
+    limits: Mapping[str, float] | None = None,
+    yes: bool = False,
+    expect_serial: str | None = None,
+    timeout_s: float = 0.0,
+    listener: Listener | None = None,
+    argv: Sequence[str] = (),
+) -> ProgramReport:
+    """Program the cells of a run back to the conductances they were found at, and verify them.
+
+    A cell that could not be read then is left alone. What comes back is the conductance within the profile's window,
+    not the filament: pulses cost endurance a second time.
+
+    Options:
+        workspace, profile, backend, expect_serial, timeout_s: as for program.
+        run_id: whose snapshot; by default that of the newest run on this chip.
+        resume, full: take up an unfinished restore, or start over an unfinished run.
+        denoise, verify, min_yield, max_time_s, max_pulses, limits, listener, argv: as for program.
+        yes: what the chip holds now is lost, so the operator has to say so.
+
+    Raises:
+        InputError: no such run, no snapshot, or a chip that is not the one of the run.
+        LimitError: not permitted, a limit, an unfinished run or another process refused it.
+        InstrumentError, StoppedError: the chip failed, or an allowance is used up; resume goes on.
+    """
+    if resume and full:
+        raise InputError("a run is either taken up or started anew: resume and full exclude each other")
+    kind = profile_of_chip(workspace, profile)
+    wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
+    allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
+    ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, argv=argv)
+    with hold(workspace, kind, label="memprog restore", **wanted) as held:
+        if resume:
+            run = held.to_resume(RESTORE)
+            part = _snapshot(held, kind, held.journal.run(str(run.facts["restores"])))
+            return carry_out(held, resumed_task(run, part, kind, limits or {}), run, allowance, ending)
+        if not yes:
+            raise LimitError(f"what chip {held.serial} holds would be lost; --yes permits it; nothing was applied")
+        source = _source(held, run_id)
+        held.refuse_unfinished(full=full or source.unfinished)
+        task = _task(held, kind, source, denoise=denoise, full=full, limits=limits or {})
+        return carry_out(held, task, None, allowance, ending)
+
+
+def _source(held: Held, run_id: str | None) -> Run:
+    """The run whose snapshot is wanted."""
+    runs = held.journal.runs(held.serial)
+    found = [run for run in runs if run_id in (None, run.run_id)]
+    if not found:
+        which = "no run" if run_id is None else f"no run {run_id}"
+        raise InputError(f"chip {held.serial} had {which} by {held.journal.path}; nothing was applied")
+    return found[0]
+
+
+def _task(
+    held: Held, kind: ChipProfile, source: Run, *, denoise: bool, full: bool, limits: Mapping[str, float]
+) -> Task:
+    runs = held.journal.runs(held.serial)
+    before = runs[[run.run_id for run in runs].index(source.run_id) + 1 :]
+    return Task(
+        kind=RESTORE,
+        image_sha256=before[0].image_sha256 if before else "",
+        profile=kind,
+        part=_snapshot(held, kind, source),
+        denoise=denoise,
+        full=full,
+        recheck=False,
+        limits=tightened(kind.limits, **limits),
+        restores=source.run_id,
+    )
+
+
+def _snapshot(held: Held, kind: ChipProfile, source: Run) -> Part:
+    """What the cells of a run held before its first pulse; those that could not be read are left out.
+
+    Raises:
+        InputError: the run ended before there was a snapshot of all its arrays.
+    """
+    arrays, masks, targets = [], [], []
+    for array, mask in run_masks(source, held.journal, kind).items():
+        looks = recorded_looks(held.journal.batches(source.run_id, array=array))
+        cells = Cells.from_mask(array, mask)
+        if looks is None or len(looks[0].readback_usiemens) != len(cells):
+            raise InputError(f"run {source.run_id} took no snapshot of array {array}; nothing was applied")
+        held_then = looks[0].readback_usiemens
+        readable = np.isfinite(held_then)
+        inside = np.zeros_like(mask)
+        inside[cells.row[readable], cells.column[readable]] = True
+        if readable.any():
+            arrays.append(array)
+            masks.append(inside)
+            targets.append(held_then[readable])
+    part = Part(arrays=tuple(arrays), masks=tuple(masks), targets_usiemens=tuple(targets))
+    if part.cells == 0:
+        raise InputError(f"run {source.run_id} found no cell that could be read; nothing was applied")
+    return part
