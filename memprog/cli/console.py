@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from memprog.cli.progress import Bar, Feed, Nothing, Plain, Shows
-from memprog.cli.streams import write_line
+from memprog.cli.streams import say, write_line
 
 if TYPE_CHECKING:
     from memprog.jobs.progress import Progress
@@ -51,8 +52,9 @@ class Console:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Take the bar away, note how it ended, stop logging."""
-        self._close_display()
+        """Take the bar away, note how it ended, stop logging; none of it may change how it ended."""
+        with contextlib.suppress(OSError):
+            self._close_display()
         if kind is not None:
             logging.getLogger("memprog").info("ended by %s: %s", kind.__name__, error)
         self._open.close()
@@ -106,8 +108,33 @@ class Console:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
         _log_to(logging.StreamHandler(sys.stderr), logging.ERROR if self.quiet else level, opening)
         if self.log_file is not None:
-            file = logging.FileHandler(self.log_file, encoding="utf-8", errors="backslashreplace")
-            _log_to(file, logging.DEBUG, opening)
+            _log_to(_LogFile(self.log_file), logging.DEBUG, opening)
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose disk may fill up: that is told once, at the end, and stops nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._path, self._failure = path, ""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's signature
+        """Remember what was wrong."""
+        self._failure = self._failure or _reason(sys.exc_info()[1])
+
+    def close(self) -> None:
+        """Let go of the file, and tell what did not get into it."""
+        try:
+            super().close()
+        except OSError as error:
+            self._failure = self._failure or _reason(error)
+        if self._failure:
+            say(f"Warning: {self._path}: the log is incomplete: {self._failure}")
+            self._failure = ""
+
+
+def _reason(error: BaseException | None) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _log_to(receiver: logging.Handler, level: int, opening: ExitStack) -> None:

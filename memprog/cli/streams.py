@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from typing import TextIO
 
 import click
@@ -25,16 +26,19 @@ def silence(stream: TextIO | None) -> None:
 
 
 def write_line(stream: TextIO | None, text: str) -> None:
-    """Write one line; a reader that left is no reason to stop a chip half-way.
+    """Write one line; a reader that left, or a log that is full, is no reason to stop a chip half-way.
 
     Raises:
-        OSError: anything else that is wrong with the stream, such as a full disk.
+        OSError: anything else that is wrong with standard output, such as a full disk.
     """
     try:
         if stream is not None:
             click.echo(text, file=stream)
     except BrokenPipeError:
         silence(stream)
+    except OSError:
+        if stream is sys.stdout:
+            raise
 
 
 def say(sentence: str) -> None:
