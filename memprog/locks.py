@@ -49,7 +49,7 @@ def owned(
         LimitError: another owner holds it; the sentence says which.
         InputError: the folder of the locks cannot be used.
     """
-    path = _folder() / f"{hashlib.sha256(identity_text.encode()).hexdigest()[:16]}.lock"
+    path = _folder() / f"{_digest(identity_text)}.lock"
     number = _open(path)
     try:
         if not _taken(path, number, timeout_s, now_s, sleep):
@@ -63,6 +63,12 @@ def owned(
                 _unlock(number)
     finally:
         os.close(number)
+
+
+def _digest(identity_text: str) -> str:
+    """Name of a lock: the same in every locale, though the letters of a path read differently in some."""
+    escapes = "surrogatepass" if os.name == "nt" else "surrogateescape"
+    return hashlib.sha256(identity_text.encode("utf-8", escapes)).hexdigest()[:16]
 
 
 def _folder() -> Path:

@@ -178,12 +178,12 @@ def test_log_on_a_full_disk_is_told_and_changes_no_exit_code(words: tuple[str, .
 
 
 @needs_full
-def test_errors_that_cannot_be_said_keep_their_exit_code(bench: Bench) -> None:
+def test_errors_that_cannot_be_said_keep_their_exit_code(bench: Bench, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         assert memprog("nonsense", stderr=full).code == 2
         assert memprog(*on(bench, "verify", "--expect-serial", "no"), stderr=full).code == 5
         assert memprog(*on(bench, "program", "--array", "--min-yield", "0"), stderr=full).code == 0
-        assert run(STUB, "return 1 / 0", "status", stderr=full).code == 70
+        assert run(STUB, "return 1 / 0", "status", stderr=full, env=environment(TMPDIR=str(tmp_path))).code == 70
 
 
 @pytest.mark.parametrize(
@@ -292,11 +292,11 @@ def test_0_though_the_reader_left_before_the_start(words: list[str]) -> None:
 
 
 @needs_posix
-def test_2_and_70_though_nobody_reads_the_sentence() -> None:
+def test_2_and_70_though_nobody_reads_the_sentence(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     assert run(STUB, "pass", "nonsense", stderr=writing).code == 2
-    assert run(STUB, "return 1 / 0", "status", stderr=writing).code == 70
+    assert run(STUB, "return 1 / 0", "status", stderr=writing, env=environment(TMPDIR=str(tmp_path))).code == 70
     os.close(writing)
 
 
