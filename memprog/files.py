@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -45,10 +46,12 @@ def replace_whole(path: Path, data: bytes) -> None:
     """Put data in the place of a file: on any failure the old file, or none, is still there.
 
     Raises:
-        InputError: the folder cannot be written to.
+        InputError: the folder cannot be written to, or a folder or a device stands there.
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
         with scratch.open("xb") as stream:
             stream.write(data)
             stream.flush()
@@ -57,4 +60,5 @@ def replace_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}; nothing was changed") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that is a file, a name that is too long: said above
+            scratch.unlink(missing_ok=True)

@@ -60,6 +60,7 @@ def verify_report(**changes: Any) -> VerifyReport:
         "stuck_cells": 1,
         "fluctuating_cells": 0,
         "first_failures": [FAILURE],
+        "arrays": [verified_row(0)],
     }
     return VerifyReport(**fields | changes)
 
@@ -103,6 +104,12 @@ def array_row(array: int) -> dict[str, Any]:
     """What a program report says of one array."""
     counts = {"cells": 64, "cells_done": 63, "cells_failed": 1, "rounds": 31, "pulses_total": 640}
     return {"array": array, **counts, "chip_time_s": 12.5}
+
+
+def verified_row(array: int, in_window: int = 63) -> dict[str, Any]:
+    """What a verify report says of one array."""
+    counts = {"cells": 64, "cells_in_window": in_window, "cells_unread": 0}
+    return {"array": array, **counts, "yield_fraction": in_window / 64}
 
 
 def read_report() -> ReadReport:

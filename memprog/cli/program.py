@@ -8,6 +8,7 @@ import click
 
 from memprog.cli import kinds
 from memprog.cli.console import Console
+from memprog.cli.junit import JUnitFile, junit_option, with_junit
 from memprog.cli.options import ChipChoice, arrays_option, min_yield_option, with_chip, with_console, with_workspace
 from memprog.cli.text import Fields, chip_line, facts, number, reasons, share, table, verify_lines
 from memprog.errors import EXIT_BELOW_YIELD, EXIT_OK
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 @click.option("--no-denoise", is_flag=True, help="Leave out the sub-threshold pulses that quiet a cell.")
 @click.option("--no-verify", is_flag=True, help="Leave out the verify at the end.")
 @min_yield_option
+@junit_option
 @click.option("--yes", is_flag=True, help="Overwrite a chip that holds another image.")
 @with_workspace("image", "chip", "journal")
 @with_chip
 @with_console
+@with_junit
 def program(
     console: Console,
     choice: ChipChoice,
@@ -43,6 +46,7 @@ def program(
     no_denoise: bool,
     no_verify: bool,
     min_yield: float | None,
+    junit: JUnitFile,
     yes: bool,
 ) -> int:
     """Write the image into the chip: pulse, read, denoise, confirm, verify.
@@ -51,6 +55,7 @@ def program(
     """
     from memprog.jobs.program import program as program_chip
 
+    junit.require_verify(verify=not no_verify and not dry_run)
     report = program_chip(
         workspace,
         arrays=_checked(arrays, region, cells) or None,
@@ -66,6 +71,7 @@ def program(
         **choice.keywords(),
     )
     console.show(report, _lines)
+    junit.write(report.verify)
     return EXIT_OK if report.passed else EXIT_BELOW_YIELD
 
 

@@ -110,6 +110,7 @@ def verify_part(
         stuck_cells=int(np.isin(reasons, (Reason.STUCK_HIGH, Reason.STUCK_LOW)).sum()),
         fluctuating_cells=int(verdict.fluctuating.sum()),
         first_failures=_failures(part, target, looks, verdict, reasons),
+        arrays=_arrays(part, verdict),
         **_statistics(verdict, kind),
     )
 
@@ -163,6 +164,19 @@ def _statistics(verdict: Verdict, kind: ChipProfile) -> dict[str, float]:
         "noise_p99_usiemens": float(np.quantile(noise, 0.99)),
         "effective_bits": effective_bits(std, kind.levels.max_usiemens - kind.levels.min_usiemens),
     }
+
+
+def _arrays(part: Part, verdict: Verdict) -> list[Mapping[str, Any]]:
+    """What was found in each array."""
+    found: list[Mapping[str, Any]] = []
+    first = 0
+    for array, mask in zip(part.arrays, part.masks, strict=True):
+        here = slice(first, first + int(mask.sum()))
+        first = here.stop
+        inside, unread = verdict.in_window[here], np.isnan(verdict.error_usiemens[here])
+        counts = {"cells": len(inside), "cells_in_window": int(inside.sum()), "cells_unread": int(unread.sum())}
+        found.append({"array": array, **counts, "yield_fraction": float(inside.mean())})
+    return found
 
 
 def _failures(

@@ -43,6 +43,8 @@ class VerifyReport(Report):
     fluctuating_cells        int           cells     of ``cells``, whose noise shows a fluctuator
     first_failures           list          -         objects: array, row, column, target_usiemens, readback_usiemens,
                                                      error_usiemens, noise_usiemens, reason; by array, row, column
+    arrays                   list          -         objects: array, cells, cells_in_window, cells_unread,
+                                                     yield_fraction (cells_in_window / cells of the array)
     ======================== ============= ========= ================================================================
     """
 
@@ -72,3 +74,4 @@ class VerifyReport(Report):
     stuck_cells: int
     fluctuating_cells: int
     first_failures: Sequence[Mapping[str, Any]]
+    arrays: Sequence[Mapping[str, Any]]
