@@ -11,7 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from memprog.errors import ProfileError
+from memprog.errors import ProfileError, brief
 from memprog.profile.reading import BIAS_NAMES, FORMAT_VERSION, SECTIONS, parse_profile
 from memprog.profile.schema import ChipProfile, Driver, Geometry, Levels, Limits, Protocol, Readout, Simulation
 
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 DEFAULT_PROFILE = "rao2023-11bit"
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
 
 
 def profile_names() -> list[str]:
@@ -51,7 +51,7 @@ def bundled_profile(name: str) -> ChipProfile:
         ProfileError: there is none of that name.
     """
     if name not in profile_names():
-        raise ProfileError(f"there is no profile '{name}'; there are: {', '.join(profile_names())}")
+        raise ProfileError(f"there is no profile '{brief(name)}'; there are: {', '.join(profile_names())}")
     return parse_profile((_folder() / f"{name}.yaml").read_text(encoding="utf-8"), origin=name)
 
 
@@ -65,11 +65,13 @@ def load_profile(name_or_path: str) -> ChipProfile:
     if path.suffix not in {".yaml", ".yml"}:
         return bundled_profile(name_or_path)
     try:
+        if path.exists() and not path.is_file():
+            raise ProfileError(f"{path}: no profile, but a folder or a device")
         if path.stat().st_size > MAX_BYTES:
             raise ProfileError(f"{path}: larger than {MAX_BYTES} bytes, which no profile is")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: cannot be read: {error}") from error
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL in it
+        raise ProfileError(f"{brief(path, 500)}: cannot be read: {brief(error)}") from error
     return parse_profile(text, origin=str(path))
 
 

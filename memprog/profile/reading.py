@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from memprog.errors import ProfileError
+from memprog.errors import ProfileError, brief
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -94,6 +95,14 @@ _CHOICES = {
     "driver.compliance": ("gate", "smu", "none"),
 }
 
+# PyYAML lets through what its constructors stumble over, such as the tags of `!!int ''` and `!!bool maybe`.
+_DAMAGES = (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+_WHOLE_MAX = 2**53
+
+_NAME = re.compile(r"[\w.+-]{1,64}", re.ASCII)
+"""It stands in files, sentences and the head of a simulated chip."""
+
 
 class _StrictLoader(yaml.SafeLoader):
     """Plain data only: no aliases (they can explode) and no key twice (the last would win in silence)."""
@@ -106,10 +115,12 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping whose keys are all different."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ProfileError(f"key '{key}' stands twice in one mapping")
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ProfileError(f"key '{brief(key)}' stands twice in one mapping")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -124,8 +135,8 @@ def parse_profile(text: str, *, origin: str) -> ChipProfile:
         return _build(data)
     except ProfileError as error:
         raise ProfileError(f"profile {origin}: {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except _DAMAGES as error:
+        reason = brief(str(error).splitlines()[0]) if str(error) else type(error).__name__
         raise ProfileError(f"profile {origin}: not readable as YAML: {reason}") from error
 
 
@@ -134,11 +145,11 @@ def _build(data: object) -> ChipProfile:
     head = ("name", "format_version", "description", "bias_table")
     _same_keys("the file", set(mapping), {*head, *SECTIONS})
     if type(mapping["format_version"]) is not int or mapping["format_version"] != FORMAT_VERSION:
-        raise ProfileError(f"format version {mapping['format_version']!r}; this memprog reads {FORMAT_VERSION}")
+        raise ProfileError(f"format version {_shown(mapping['format_version'])}; this memprog reads {FORMAT_VERSION}")
     provenance: dict[str, str] = {}
     sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
     profile = ChipProfile(
-        name=_text("name", mapping["name"]),
+        name=_name(mapping["name"]),
         description=_text("description", mapping["description"]),
         bias_table=_bias_table(mapping["bias_table"], provenance),
         provenance=types.MappingProxyType(provenance),
@@ -166,9 +177,21 @@ def _text(where: str, data: object) -> str:
     return data
 
 
+def _name(data: object) -> str:
+    name = _text("name", data)
+    if not _NAME.fullmatch(name):
+        raise ProfileError(f"name is '{brief(name)}'; it must be 1 to 64 letters, digits, or any of . + - _")
+    return name
+
+
+def _shown(value: object) -> str:
+    """Write a value as YAML has it: text in quotes."""
+    return f"'{brief(value)}'" if isinstance(value, str) else brief(value)
+
+
 def _same_keys(where: str, found: set[str], wanted: set[str]) -> None:
     if found - wanted:
-        raise ProfileError(f"{where} has unknown key(s): {', '.join(sorted(found - wanted))}")
+        raise ProfileError(f"{where} has unknown key(s): {brief(', '.join(sorted(found - wanted)))}")
     if wanted - found:
         raise ProfileError(f"{where} lacks key(s): {', '.join(sorted(wanted - found))}")
 
@@ -185,7 +208,7 @@ def _leaf(where: str, kind: type, data: object, provenance: dict[str, str]) -> A
     if kind is str:
         word = _text(where, data)
         if word not in _CHOICES[where]:
-            raise ProfileError(f"{where} is '{word}'; it must be one of {', '.join(_CHOICES[where])}")
+            raise ProfileError(f"{where} is '{brief(word)}'; it must be one of {', '.join(_CHOICES[where])}")
         return word
     mapping = _mapping(f"{where} (a number needs a source or an assumption)", data)
     origins = sorted(set(mapping) - {"value"})
@@ -202,11 +225,11 @@ def _is_finite(value: object) -> typing.TypeGuard[float]:
 
 def _number(where: str, kind: type, value: object) -> float | int:
     if not _is_finite(value):
-        raise ProfileError(f"{where} must be a finite number, not {value!r}")
+        raise ProfileError(f"{where} must be a finite number, not {_shown(value)}")
     if value < 0 or (value == 0 and where not in MAY_BE_ZERO):
         raise ProfileError(f"{where} is {value:g}; it must be above 0")
-    if kind is int and value != int(value):
-        raise ProfileError(f"{where} is {value:g}; it must be a whole number")
+    if kind is int and (value != int(value) or value > _WHOLE_MAX):
+        raise ProfileError(f"{where} is {value:g}; it must be a whole number up to {_WHOLE_MAX}")
     return int(value) if kind is int else float(value)
 
 
