@@ -15,7 +15,7 @@ _wish: BaseException | None = None
 
 def request(ending: BaseException) -> None:
     """Raise ending: at the end of what is held, or at once where nothing is, or where one wish is waiting already."""
-    global _wish  # noqa: PLW0603 - one process, one wish
+    global _wish
     if _depth and _wish is None:
         _wish = ending
         return
@@ -26,7 +26,7 @@ def request(ending: BaseException) -> None:
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Let a wish to stop wait until the end of the block; an error inside goes first."""
-    global _depth, _wish  # noqa: PLW0603 - one process, one wish
+    global _depth, _wish
     _depth += 1
     try:
         yield

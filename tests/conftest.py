@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+# What steers memprog on the machine of whoever runs the tests must not steer them.
+os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no-such-folder")
+for variable in [name for name in os.environ if name.startswith("MEMPROG_")]:
+    del os.environ[variable]
 
 # On a busy machine one example may take long; that says nothing about the code.
 settings.register_profile("memprog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("memprog")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _locks_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests out of the folder where this machine's real chips are locked; so do the processes they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEMPROG_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield

@@ -175,16 +175,8 @@ _fits: type[Chip] = RecorderChip
 
 def start_run(journal: Journal, run_id: str = "run", *, chip: str = "REC-1", image_sha256: str = "image") -> None:
     """Open a run in a journal with the least a run needs."""
-    journal.start_run(
-        run_id,
-        utc="2026-01-01T00:00:00+00:00",
-        chip=chip,
-        image_sha256=image_sha256,
-        profile_sha256="profile",
-        memprog_version="0",
-        argv=[],
-        settings={},
-    )
+    facts = {"kind": "program", "utc": "2026-01-01T00:00:00+00:00", "image_sha256": image_sha256, "cells": 1}
+    journal.start_run(run_id, chip=chip, facts=facts)
 
 
 def recording(journal_path: Path, chip: RecorderChip, **session: Any) -> tuple[Session, Journal]:

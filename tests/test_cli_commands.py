@@ -98,7 +98,9 @@ def test_json_is_the_report_and_nothing_else(
     stub(name, answer)
     assert main([*words, "--format", "json", "--quiet"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out) == answer.to_dict()
+    fields = json.loads(out)
+    assert fields.pop("provenance")["argv"] == ["memprog", *words, "--format", "json", "--quiet"]
+    assert fields == answer.to_dict()
     assert err == ""
 
 
@@ -109,7 +111,9 @@ def test_the_feed_ends_with_the_report_as_summary(
     stub(name, answer)
     assert main([*words, "--format", "jsonl"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert json.loads(lines[-1]) == {"event": "summary", **answer.to_dict()}
+    summary = json.loads(lines[-1])
+    assert summary.pop("provenance")["configuration"]["format"] == {"value": "jsonl", "origin": "command line"}
+    assert summary == {"event": "summary", **answer.to_dict()}
 
 
 def test_program_hands_over_its_defaults(stub: Stub, tmp_path: Path) -> None:
@@ -126,6 +130,13 @@ def test_program_hands_over_its_defaults(stub: Stub, tmp_path: Path) -> None:
         "verify": True,
         "min_yield": None,
         "yes": False,
+        "resume": False,
+        "full": False,
+        "recheck": False,
+        "max_time_s": None,
+        "max_pulses": None,
+        "limits": {},
+        "timeout_s": 0.0,
         "argv": ("memprog", "program", "--array"),
         "backend": "sim",
         "profile": None,
@@ -146,6 +157,18 @@ def test_program_hands_over_its_defaults(stub: Stub, tmp_path: Path) -> None:
         (["--array", "--min-yield", "0.5"], {"min_yield": 0.5}),
         (["--array", "--backend", "board", "--profile", "p.yaml"], {"backend": "board", "profile": "p.yaml"}),
         (["--array", "--expect-serial", "SIM-7"], {"expect_serial": "SIM-7"}),
+        (["--resume"], {"arrays": None, "resume": True, "full": False}),
+        (["--resume", "--array", "1"], {"arrays": (1,), "resume": True}),
+        (["--array", "--full", "--recheck"], {"full": True, "recheck": True, "resume": False}),
+        (["--array", "--max-time", "90"], {"max_time_s": 90.0}),
+        (["--array", "--max-time", "1.5min"], {"max_time_s": 90.0}),
+        (["--array", "--max-time", "2h"], {"max_time_s": 7200.0}),
+        (["--array", "--max-time=0.5s", "--max-pulses", "5000"], {"max_time_s": 0.5, "max_pulses": 5000}),
+        (
+            ["--array", "--limit", "set_max_v=2", "--limit", "width_max_ns=1e3"],
+            {"limits": {"set_max_v": 2.0, "width_max_ns": 1000.0}},
+        ),
+        (["--array", "--timeout", "2.5"], {"timeout_s": 2.5}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -171,6 +194,19 @@ def test_program_options_reach_the_job(words: list[str], expected: dict[str, Any
         (["--array", "--min-yield", "nan"], "not a finite number"),
         (["--array", "--min-yield", "95"], "not a share from 0 to 1"),
         (["image.safetensors", "--array"], "unexpected extra argument"),
+        (["--resume", "--full", "--array"], "--resume and --full exclude each other"),
+        (["--resume", "--region", "0:4,0:4"], "say what to program"),
+        (["--array", "--max-time", "0"], "'0' is not a time such as 90, 90s, 10min or 2h"),
+        (["--array", "--max-time", "2d"], "'2d' is not a time"),
+        (["--array", "--max-time", "nans"], "'nans' is not a time"),
+        (["--array", "--max-pulses", "0"], "'0' is not a number of pulses"),
+        (["--array", "--limit", "set_max_v"], "'set_max_v' is not a limit such as set_max_v=2.0"),
+        (["--array", "--limit", "set_max_v=inf"], "not a finite number"),
+        (["--array", "--limit", "set_max_v=1", "--limit", "set_max_v=2"], "set_max_v is given twice"),
+        (["--array", "--timeout=-1"], "must not be below 0"),
+        (["--array", "--profile", ""], "it is empty"),
+        (["--array", "--workspace", ""], "it is empty"),
+        (["--array", "--config", "no-such-file"], "does not exist"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -281,6 +317,22 @@ def test_read_and_export_hand_over_the_file(stub: Stub) -> None:
     assert exporting.keywords["out_path"] == Path("w.npy")
     assert main(["read"]) == 2
     assert main(["export"]) == 2
+
+
+@pytest.mark.parametrize("words", [["read", "-o", "g.csv"], ["info"]], ids=" ".join)
+def test_an_image_that_would_be_ignored_is_refused(
+    words: list[str], stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--image", "x"]) == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["sim", "new"], ["load-weights", __file__]], ids=lambda words: words[0])
+def test_an_empty_profile_is_refused_and_not_the_default(
+    words: list[str], stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--profile", ""]) == 2
+    assert "'--profile': it is empty" in capsys.readouterr().err
 
 
 def test_sim_new_hands_over_seed_arrays_and_force(stub: Stub) -> None:

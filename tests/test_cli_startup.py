@@ -20,7 +20,11 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["program", "--help"], ["sim", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["--version"], ["--help"], ["program", "--help"], ["sim", "--help"], ["config", "show", "--help"]],
+    ids=" ".join,
+)
 def test_asking_imports_nothing_heavy(words: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", CODE, *words],

@@ -15,7 +15,6 @@ from memprog.errors import EXIT_INPUT, ProfileError
 from memprog.profile import (
     BIAS_NAMES,
     DEFAULT_PROFILE,
-    MAX_BYTES,
     SECTIONS,
     ChipProfile,
     bundled_profile,
@@ -23,6 +22,7 @@ from memprog.profile import (
     parse_profile,
     profile_names,
 )
+from memprog.strict_yaml import MAX_BYTES
 
 FOLDER = Path(__file__).parent.parent / "profiles"
 DEFAULT_TEXT = (FOLDER / f"{DEFAULT_PROFILE}.yaml").read_text(encoding="utf-8")
@@ -259,6 +259,28 @@ def test_hash_is_of_the_content_not_of_the_layout() -> None:
     commented = parse_profile("# a remark\n" + DEFAULT_TEXT, origin="test")
     backwards = parsed(dict(reversed(DEFAULT_TREE.items())))
     assert commented.sha256 == backwards.sha256 == bundled_profile(DEFAULT_PROFILE).sha256
+
+
+@pytest.mark.parametrize("key", ["open_fraction", "short_fraction", "unformed_fraction"])
+def test_share_of_defects_may_be_left_out_and_then_is_none(key: str) -> None:
+    before = parsed(DEFAULT_TREE)
+    assert getattr(before.simulation, key) == 0.0
+    assert before.provenance[f"simulation.{key}"].startswith("assumption: ")
+    after = parsed(changed(f"simulation.{key}", sourced(0.01)))
+    assert getattr(after.simulation, key) == 0.01
+    assert after.provenance[f"simulation.{key}"] == "source: made up for a test"
+    # Another chip: a file made with the one is refused under the other.
+    assert after.chip_sha256 != before.chip_sha256
+    assert getattr(parsed(changed(f"simulation.{key}", sourced(0))).simulation, key) == 0.0
+
+
+def test_key_that_is_optional_is_still_checked_when_it_is_there() -> None:
+    with pytest.raises(ProfileError, match=r"simulation\.open_fraction must be \{value"):
+        parsed(changed("simulation.open_fraction", {"value": 0.1}))
+    with pytest.raises(ProfileError, match="unknown key"):
+        parsed(changed("simulation.opened_fraction", sourced(0.1)))
+    with pytest.raises(ProfileError, match="more stuck, open, shorted and unformed cells than cells"):
+        parsed(changed("simulation.open_fraction", sourced(0.999)))
 
 
 def test_a_profile_cannot_be_changed_after_loading() -> None:

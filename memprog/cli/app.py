@@ -22,12 +22,27 @@ COMMANDS: Mapping[str, Entry] = {
     "status": ("memprog.cli.status", "status", "Say what is in the workspace and what to do next."),
     "info": ("memprog.cli.info", "info", "Describe the chip: identity, size, abilities, limits."),
     "list": ("memprog.cli.list_known", "list_known", "List backends or profiles."),
+    "profile": ("memprog.cli.app", "profile", "List, show, copy and check profiles."),
+    "config": ("memprog.cli.app", "config", "Show and check the settings."),
     "sim": ("memprog.cli.app", "sim", "Make simulated chips."),
     "demo": ("memprog.cli.demo", "demo", "Watch a small real network go into a simulated chip."),
 }
 
 SIM_COMMANDS: Mapping[str, Entry] = {
     "new": ("memprog.cli.sim_new", "sim_new", "Make a new simulated chip."),
+}
+
+PROFILE_COMMANDS: Mapping[str, Entry] = {
+    "list": ("memprog.cli.profile", "list_known", "List the profiles that come with memprog."),
+    "show": ("memprog.cli.profile", "show", "Print every value of a profile, with its source if asked."),
+    "copy": ("memprog.cli.profile", "copy", "Write a profile to a file, to be changed."),
+    "validate": ("memprog.cli.profile", "validate", "Say of each file whether it is a profile."),
+    "schema": ("memprog.cli.profile", "schema", "Write the JSON Schema of profiles, for editors."),
+}
+
+CONFIG_COMMANDS: Mapping[str, Entry] = {
+    "show": ("memprog.cli.config_commands", "show", "Print every setting, and where it comes from if asked."),
+    "validate": ("memprog.cli.config_commands", "validate", "Check a file of settings, or those in force here."),
 }
 
 
@@ -60,11 +75,16 @@ _NAMES = {"help_option_names": ["-h", "--help"]}
 
 sim = LazyGroup("sim", entries=SIM_COMMANDS, help="Make simulated chips.")
 
+profile = LazyGroup("profile", entries=PROFILE_COMMANDS, help="List, show, copy and check profiles.")
+
+config = LazyGroup("config", entries=CONFIG_COMMANDS, help="Show and check the settings.")
+
 app = LazyGroup(
     "memprog",
     entries=COMMANDS,
     context_settings=_NAMES,
     help="Write a trained neural network into memristor arrays, denoise every cell, and prove it.\n\n"
     "The main job: load-weights FILE, then program --array, then verify.",
+    epilog="Settings also come from MEMPROG_<KEY> in the environment and from memprog.yaml; see config show.",
 )
 app = click.version_option(memprog.__version__, prog_name="memprog", message="%(prog)s %(version)s")(app)

@@ -35,6 +35,8 @@ class Console:
     verbose: int = 0
     log_file: Path | None = None
     argv: tuple[str, ...] = ("memprog",)
+    configuration: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of every setting the value that holds and its origin."""
     _display: Shows | None = field(default=None, init=False)
     _open: ExitStack = field(default_factory=ExitStack, init=False)
 
@@ -66,16 +68,20 @@ class Console:
         self.show_fields(report.to_dict(), lines)
 
     def show_fields(self, fields: dict[str, Any], lines: Lines) -> None:
-        """Print a result that is already in JSON's terms."""
+        """Print a result that is already in JSON's terms; as JSON it also says what made it."""
         self._close_display()
         if fields.get("simulated"):
             self.note("SIMULATED: no silicon was involved.")
+        if self.output == "text":
+            write_line(sys.stdout, "\n".join(lines(fields)))
+            return
+        from memprog.cli.provenance import provenance
+
+        fields = fields | {"provenance": provenance(self.argv, self.configuration)}
         if self.output == "json":
             write_line(sys.stdout, json.dumps(fields, indent=2, allow_nan=False))
-        elif self.output == "jsonl":
-            Feed(sys.stdout).event("summary", fields)
         else:
-            write_line(sys.stdout, "\n".join(lines(fields)))
+            Feed(sys.stdout).event("summary", fields)
 
     def note(self, sentence: str) -> None:
         """Tell the operator something that is not the result."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@with_workspace("image", "chip")
+@with_workspace("chip")
 @with_chip
 @with_console
 def info(console: Console, choice: ChipChoice, workspace: Workspace) -> None:

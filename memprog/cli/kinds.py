@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from typing import Any
 
 import click
 
 _REGION = re.compile(r"(\d{1,9}):(\d{1,9}),(\d{1,9}):(\d{1,9})")
 _CELL = re.compile(r"(\d{1,9}),(\d{1,9})")
+_DURATION = re.compile(r"(.*?)(s|min|h)?")
+_LIMIT = re.compile(r"([a-z][a-z0-9_]*)=(.*)")
+_PULSES = re.compile(r"0*[1-9][0-9]{0,17}")
+_UNITS_S = {None: 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 _ARRAYS = re.compile(r"\d{1,9}(,\d{1,9})*")
 
 
@@ -58,7 +64,7 @@ def fraction(text: str) -> float:
     Raises:
         click.BadParameter: it is something else; click's own range lets nan through.
     """
-    share = _finite(text)
+    share = finite(text)
     if not 0.0 <= share <= 1.0:
         raise click.BadParameter(f"{text} is not a share from 0 to 1.")
     return share
@@ -70,13 +76,90 @@ def window_usiemens(text: str) -> float:
     Raises:
         click.BadParameter: it is something else.
     """
-    half_width_usiemens = _finite(text)
+    half_width_usiemens = finite(text)
     if half_width_usiemens <= 0.0:
         raise click.BadParameter(f"{text} uS is no window; it must be above 0.")
     return half_width_usiemens
 
 
-def _finite(text: str) -> float:
+def word(text: str) -> str:
+    """Read a name, which has at least one letter.
+
+    Raises:
+        click.BadParameter: there is nothing but blanks.
+    """
+    if not text.strip():
+        raise click.BadParameter("it is empty.")
+    return text
+
+
+def seconds(text: str) -> float:
+    """Read a time in seconds, 0 or above.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    time_s = finite(text)
+    if time_s < 0.0:
+        raise click.BadParameter(f"{text} s is no time to wait; it must not be below 0.")
+    return time_s
+
+
+def duration_s(text: str) -> float:
+    """Read ``90``, ``90s``, ``10min`` or ``2h`` as seconds, above 0.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    match = _DURATION.fullmatch(str(text))
+    try:
+        time_s = finite(match[1]) * _UNITS_S[match[2]] if match else math.nan
+    except click.BadParameter:
+        time_s = math.nan
+    if not 0.0 < time_s < math.inf:
+        raise click.BadParameter(f"'{text}' is not a time such as 90, 90s, 10min or 2h.")
+    return time_s
+
+
+def pulses(text: str) -> int:
+    """Read how many pulses, 1 or more.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    if not _PULSES.fullmatch(str(text)):
+        raise click.BadParameter(f"'{text}' is not a number of pulses, such as 1000000.")
+    return int(text)
+
+
+def limit(text: str) -> tuple[str, float]:
+    """Read ``NAME=VALUE``; whether there is such a limit, the profile knows.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"'{text}' is not a limit such as set_max_v=2.0.")
+    return match[1], finite(match[2])
+
+
+class FilledPath(click.Path):
+    """A path that is not empty: click would take an empty one for the current folder."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a path."""
+        if not os.fspath(value):
+            raise click.BadParameter("it is empty.")
+        return super().convert(value, param, ctx)
+
+
+def finite(text: str) -> float:
+    """Read a number, neither infinite nor nan.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
     try:
         number = float(text)
     except ValueError:

@@ -20,10 +20,10 @@ def list_known(console: Console, what: str) -> None:
     from memprog.report.base import headed
 
     known: list[dict[str, Any]] = chips.list_backends() if what == "backends" else chips.list_profiles()
-    console.show_fields(headed({what: known}), lambda fields: _lines(fields[what]))
+    console.show_fields(headed({what: known}), lambda fields: known_lines(fields[what]))
 
 
-def _lines(known: list[Fields]) -> list[str]:
+def known_lines(known: list[Fields]) -> list[str]:
     """Compare the entries in a table, then say of each what it is; hashes are for JSON."""
     if not known:
         return ["none"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memprog.cli.console import Console
-from memprog.cli.options import with_console, with_workspace
+from memprog.cli.options import new_profile_option, with_console, with_workspace
 from memprog.cli.text import Fields, facts, number, shape, share, table
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--only", multiple=True, metavar="PATTERN", help="Map only tensors of such names; repeatable.")
 @click.option("--skip", multiple=True, metavar="PATTERN", help="Leave tensors of such names digital; repeatable.")
-@click.option("--profile", help="Name of a profile, or a YAML file.  [default: rao2023-11bit]")
+@new_profile_option
 @with_workspace("image")
 @with_console
 def load_weights(
@@ -38,7 +38,7 @@ def load_weights(
     from memprog.jobs.load import load_weights as load
     from memprog.profile import DEFAULT_PROFILE, load_profile
 
-    kind = load_profile(profile or DEFAULT_PROFILE)
+    kind = load_profile(DEFAULT_PROFILE if profile is None else profile)
     report = load(weights, profile=kind, image_path=workspace.image_path, only=only, skip=skip)
     console.show(report, _lines)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
-from memprog.cli import kinds
+from memprog.cli import config, kinds
 from memprog.cli.console import Console
 from memprog.errors import InstrumentError
 
@@ -21,49 +21,107 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+def setting(key: str, *names: str, **attributes: Any) -> Decorator:
+    """Make the option of a setting, whose check and default are those of the table."""
+    known = config.SETTINGS[key]
+    parameter = known.parameter or key
+    return click.option(*names, parameter, type=known.kind, default=known.default, **attributes)
+
+
+def _configure(context: click.Context, _: click.Parameter, chosen: Path | None) -> None:
+    """Let what files and environment say stand where the command line says nothing."""
+    if context.resilient_parsing:  # a shell asks for completions
+        return
+    found = config.find(chosen)
+    context.meta[_FOUND] = found
+    context.default_map = {
+        config.SETTINGS[key].parameter or key: one.value for key, one in found.items() if key in config.SETTINGS
+    }
+
+
+def _limits(context: click.Context, _: click.Parameter, given: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """Put the limits of the command line over those of the files."""
+    found = context.meta.get(_FOUND, {})
+    for name, value in given:
+        if len({other for named, other in given if named == name}) > 1:
+            raise click.BadParameter(f"{name} is given twice, and differently.")
+        found[f"limits.{name}"] = config.Found(value, config.COMMAND_LINE)
+    return {key.removeprefix("limits."): one.value for key, one in found.items() if key.startswith("limits.")}
+
+
+_FOUND = "memprog.configuration"
+"""Where a context keeps what was found."""
+
+_CONFIG = click.option(
+    "--config",
+    type=config.EXISTING_FILE,
+    is_eager=True,  # before the options whose values it may give
+    expose_value=False,
+    callback=_configure,
+    help="Settings, before those of memprog.yaml; see config show.",
+)
 
 _OUTPUT: Sequence[Decorator] = (
-    click.option(
-        "--format",
-        "output",
-        type=click.Choice(["text", "json", "jsonl"]),
-        default="text",
-        show_default=True,
-        help="Of the result on standard output.",
-    ),
-    click.option(
+    setting("format", "--format", show_default=True, help="Of the result on standard output."),
+    setting(
+        "progress",
         "--progress",
-        type=click.Choice(["auto", "bar", "plain", "none"]),
-        default="auto",
         show_default=True,
         help="How to show progress on standard error; a bar appears on a terminal only.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Only the result and errors."),
+    setting("quiet", "-q", "--quiet/--no-quiet", help="Only the result and errors."),
     click.option("-v", "--verbose", count=True, help="Log to standard error; twice for more."),
-    click.option("--log-file", type=_FILE, help="Append everything that is logged to this file."),
+    setting("log_file", "--log-file", help="Append everything that is logged to this file."),
 )
 
 _CHIP: Sequence[Decorator] = (
-    click.option("--backend", default="sim", show_default=True, help="What the chip stands behind."),
-    click.option("--profile", help="Name of a profile, or a YAML file; by default the image's."),
-    click.option("--expect-serial", metavar="SERIAL", help="Refuse any other chip than this one."),
+    setting("backend", "--backend", show_default=True, metavar="NAME", help="What the chip stands behind."),
+    setting(
+        "profile", "--profile", metavar="PROFILE", help="Name of a profile, or a YAML file; by default the image's."
+    ),
+    setting("expect_serial", "--expect-serial", metavar="SERIAL", help="Refuse any other chip than this one."),
+    setting(
+        "timeout",
+        "--timeout",
+        metavar="SECONDS",
+        show_default=True,
+        help="Longest wait for a chip that another process holds, and for an instrument's answer.",
+    ),
 )
 
-_WORKSPACE = click.option(
-    "--workspace",
-    type=_FOLDER,
-    envvar="MEMPROG_WORKSPACE",
-    show_envvar=True,
-    help="Folder of image, simulated chip and journal; by default .memprog here.",
-)
+_WORKSPACE = setting("workspace", "--workspace", show_default=True, help="Folder of image, simulated chip and journal.")
 
 _PATHS = {
-    "image": click.option("--image", type=_FILE, help="Image file, instead of the workspace's."),
-    "chip": click.option("--chip", type=_FILE, help="File of the simulated chip, instead of the workspace's."),
-    "journal": click.option("--journal", type=_FILE, help="Journal file, instead of the workspace's."),
+    "image": click.option("--image", type=config.FILE, help="Image file, instead of the workspace's."),
+    "chip": click.option("--chip", type=config.FILE, help="File of the simulated chip, instead of the workspace's."),
+    "journal": click.option("--journal", type=config.FILE, help="Journal file, instead of the workspace's."),
 }
+
+_MIN_YIELD = setting(
+    "min_yield", "--min-yield", metavar="FRACTION", help="Exit code 1 below this; by default the profile's."
+)
+
+_RUN: Sequence[Decorator] = (
+    setting(
+        "denoise",
+        "--denoise/--no-denoise",
+        help="Quiet cells with sub-threshold pulses, or leave them out.  [default: denoise]",
+    ),
+    setting("verify", "--verify/--no-verify", help="Verify at the end, or leave it out.  [default: verify]"),
+    _MIN_YIELD,
+    setting("max_time", "--max-time", metavar="DURATION", help="Stop, to be resumed, after 90s, 10min or 2h."),
+    setting("max_pulses", "--max-pulses", metavar="N", help="Stop, to be resumed, after so many pulses."),
+    click.option(
+        "--limit",
+        "limits",
+        type=kinds.limit,
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_limits,
+        help="Tighten a limit of the profile, such as set_max_v=2.0; repeatable.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +131,16 @@ class ChipChoice:
     backend: str
     profile: str | None
     expect_serial: str | None
+    timeout_s: float
 
     def keywords(self) -> ChipKeywords:
         """Give the choice as the keyword arguments every job on a chip takes."""
-        return {"backend": self.backend, "profile": self.profile, "expect_serial": self.expect_serial}
+        return {
+            "backend": self.backend,
+            "profile": self.profile,
+            "expect_serial": self.expect_serial,
+            "timeout_s": self.timeout_s,
+        }
 
 
 class ChipKeywords(TypedDict):
@@ -85,15 +149,27 @@ class ChipKeywords(TypedDict):
     backend: str
     profile: str | None
     expect_serial: str | None
+    timeout_s: float
 
 
 def with_console(command: Command) -> Command:
-    """Give the command a ``console``, from the options on output, progress and logs."""
+    """Give the command a ``console``, from the options on output, progress and logs, and the configuration."""
+    return _CONFIG(with_plain_console(command))
+
+
+def with_plain_console(command: Command) -> Command:
+    """Give the command a ``console`` from its command line alone; for what looks at configuration itself."""
 
     @functools.wraps(command)
     def run(*, output: str, progress: str, quiet: bool, verbose: int, log_file: Path | None, **rest: Any) -> Any:
         settings = Console(
-            output=output, progress=progress, quiet=quiet, verbose=verbose, log_file=log_file, argv=_argv()
+            output=output,
+            progress=progress,
+            quiet=quiet,
+            verbose=verbose,
+            log_file=log_file,
+            argv=_argv(),
+            configuration=_configuration(),
         )
         with settings as console, _lost_links_are_instrument_errors():
             return command(console=console, **rest)
@@ -105,8 +181,9 @@ def with_chip(command: Command) -> Command:
     """Give the command a ``choice`` of chip."""
 
     @functools.wraps(command)
-    def run(*, backend: str, profile: str | None, expect_serial: str | None, **rest: Any) -> Any:
-        return command(choice=ChipChoice(backend=backend, profile=profile, expect_serial=expect_serial), **rest)
+    def run(*, backend: str, profile: str | None, expect_serial: str | None, timeout: float, **rest: Any) -> Any:
+        choice = ChipChoice(backend=backend, profile=profile, expect_serial=expect_serial, timeout_s=timeout)
+        return command(choice=choice, **rest)
 
     return _decorated(run, _CHIP)
 
@@ -116,7 +193,7 @@ def with_workspace(*paths: str) -> Decorator:
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def run(*, workspace: Path | None, **rest: Any) -> Any:
+        def run(*, workspace: Path, **rest: Any) -> Any:
             given = {name: rest.pop(name) for name in paths}
             return command(workspace=_open_workspace(workspace, given), **rest)
 
@@ -134,15 +211,28 @@ def arrays_option(help_text: str) -> Decorator:
 
 def out_option(help_text: str) -> Decorator:
     """Give the command ``out``, the file to write."""
-    return click.option("--out", "-o", type=_FILE, required=True, help=help_text)
+    return click.option("--out", "-o", type=config.FILE, required=True, help=help_text)
+
+
+def new_profile_option(command: Command) -> Command:
+    """Give the command ``profile``, where there is no image yet that would say."""
+    help_text = "Name of a profile, or a YAML file.  [default: rao2023-11bit]"
+    return setting("profile", "--profile", metavar="PROFILE", help=help_text)(command)
 
 
 def min_yield_option(command: Command) -> Command:
     """Give the command ``min_yield``, None for the profile's."""
-    option = click.option(
-        "--min-yield", type=kinds.fraction, metavar="FRACTION", help="Exit code 1 below this; by default the profile's."
-    )
-    return option(command)
+    return _MIN_YIELD(command)
+
+
+def with_run_settings(command: Command) -> Command:
+    """Give the command what a run that programs can be told: denoise, verify, min_yield and where to stop."""
+    return _decorated(command, _RUN)
+
+
+def with_every_setting(command: Command) -> Command:
+    """Give the command the options of all settings but those of the console."""
+    return _decorated(command, (_WORKSPACE, *_CHIP, *_RUN))
 
 
 @contextlib.contextmanager
@@ -154,10 +244,15 @@ def _lost_links_are_instrument_errors() -> Iterator[None]:
         raise InstrumentError(f"the link was lost: {error.strerror or error or type(error).__name__}") from error
 
 
-def _open_workspace(folder: Path | None, given: dict[str, Path | None]) -> Workspace:
+def _open_workspace(folder: Path, given: dict[str, Path | None]) -> Workspace:
     from memprog.jobs.workspace import open_workspace
 
     return open_workspace(folder, **given)
+
+
+def _configuration() -> dict[str, dict[str, Any]]:
+    context = click.get_current_context()
+    return config.in_force(context, context.meta.get(_FOUND, {}))
 
 
 def _argv() -> tuple[str, ...]:

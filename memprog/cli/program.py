@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from memprog.cli import kinds
 from memprog.cli.console import Console
 from memprog.cli.junit import JUnitFile, junit_option, with_junit
-from memprog.cli.options import ChipChoice, arrays_option, min_yield_option, with_chip, with_console, with_workspace
+from memprog.cli.options import ChipChoice, arrays_option, with_chip, with_console, with_run_settings, with_workspace
 from memprog.cli.text import Fields, chip_line, facts, number, reasons, share, table, verify_lines
 from memprog.errors import EXIT_BELOW_YIELD, EXIT_OK
 
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     "--cell", "cells", type=kinds.cell, multiple=True, metavar="R,C", help="Only this cell of one array; repeatable."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done; send nothing that changes the chip.")
-@click.option("--no-denoise", is_flag=True, help="Leave out the sub-threshold pulses that quiet a cell.")
-@click.option("--no-verify", is_flag=True, help="Leave out the verify at the end.")
-@min_yield_option
 @junit_option
+@click.option("--resume", is_flag=True, help="Go on with the run that did not end; --array may be left out.")
+@click.option("--full", is_flag=True, help="Begin anew, over a run that did not end and over cells that hold.")
+@click.option("--recheck", is_flag=True, help="Try cells again that are known to be stuck.")
 @click.option("--yes", is_flag=True, help="Overwrite a chip that holds another image.")
+@with_run_settings
 @with_workspace("image", "chip", "journal")
 @with_chip
 @with_console
@@ -43,11 +45,17 @@ def program(
     region: tuple[int, int, int, int] | None,
     cells: tuple[tuple[int, int], ...],
     dry_run: bool,
-    no_denoise: bool,
-    no_verify: bool,
-    min_yield: float | None,
     junit: JUnitFile,
+    resume: bool,
+    full: bool,
+    recheck: bool,
     yes: bool,
+    denoise: bool,
+    verify: bool,
+    min_yield: float | None,
+    max_time: float | None,
+    max_pulses: int | None,
+    limits: Mapping[str, float],
 ) -> int:
     """Write the image into the chip: pulse, read, denoise, confirm, verify.
 
@@ -55,17 +63,25 @@ def program(
     """
     from memprog.jobs.program import program as program_chip
 
-    junit.require_verify(verify=not no_verify and not dry_run)
+    junit.require_verify(verify=verify and not dry_run)
+    if resume and full:
+        raise click.UsageError("--resume and --full exclude each other.")
     report = program_chip(
         workspace,
-        arrays=_checked(arrays, region, cells) or None,
+        arrays=_checked(arrays, region, cells, resume) or None,
         region=region,
         cells=cells or None,
-        denoise=not no_denoise,
+        denoise=denoise,
         dry_run=dry_run,
-        verify=not no_verify,
+        verify=verify,
         min_yield=min_yield,
         yes=yes,
+        resume=resume,
+        full=full,
+        recheck=recheck,
+        max_time_s=max_time,
+        max_pulses=max_pulses,
+        limits=limits,
         listener=console.listen,
         argv=console.argv,
         **choice.keywords(),
@@ -76,9 +92,14 @@ def program(
 
 
 def _checked(
-    arrays: tuple[int, ...] | None, region: tuple[int, int, int, int] | None, cells: tuple[tuple[int, int], ...]
+    arrays: tuple[int, ...] | None,
+    region: tuple[int, int, int, int] | None,
+    cells: tuple[tuple[int, int], ...],
+    resume: bool,
 ) -> tuple[int, ...]:
-    """Refuse a command line that leaves open what to program."""
+    """Refuse a command line that leaves open what to program; a run that is resumed knows."""
+    if arrays is None and resume and not region and not cells:
+        return ()
     if arrays is None:
         raise click.UsageError("say what to program: --array for all arrays of the image, --array 0 for one.")
     if region and cells:

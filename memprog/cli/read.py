@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @out_option("File to write, .npy or .csv; conductances in uS.")
 @arrays_option("Only these arrays; by default all.")
-@with_workspace("image", "chip")
+@with_workspace("chip")
 @with_chip
 @with_console
 def read(console: Console, choice: ChipChoice, workspace: Workspace, out: Path, arrays: tuple[int, ...] | None) -> None:

@@ -8,14 +8,14 @@ import click
 
 from memprog.cli.console import Console
 from memprog.cli.info import chip_lines
-from memprog.cli.options import with_console, with_workspace
+from memprog.cli.options import new_profile_option, with_console, with_workspace
 
 if TYPE_CHECKING:
     from memprog.jobs.workspace import Workspace
 
 
 @click.command("new")
-@click.option("--profile", help="Name of a profile, or a YAML file.  [default: rao2023-11bit]")
+@new_profile_option
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="What the chip is drawn from."
 )
@@ -35,5 +35,6 @@ def sim_new(
     from memprog.jobs.chips import new_chip
     from memprog.profile import DEFAULT_PROFILE
 
-    report = new_chip(workspace, profile=profile or DEFAULT_PROFILE, seed=seed, arrays=arrays, force=force)
+    kind = DEFAULT_PROFILE if profile is None else profile
+    report = new_chip(workspace, profile=kind, seed=seed, arrays=arrays, force=force)
     console.show(report, chip_lines)

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from memprog.chip import Chip
+import numpy as np
+from numpy.typing import NDArray
+
+from memprog.chip import Chip, Identity
 from memprog.errors import ChipFileError, InputError, LimitError
 from memprog.files import make_folder
 from memprog.image import read_image
 from memprog.jobs.workspace import Workspace
+from memprog.locks import owned
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile, load_profile, profile_names
+from memprog.protocol import Reason
 from memprog.report.chip import ChipReport
-from memprog.simchip import SimChip, create, read_header
+from memprog.session import ChipRecord, Journal, Session
+from memprog.simchip import SimChip, create, summary_of
+
+
+class Wanted(TypedDict):
+    """Which chip a job works on, and how long it waits for it; the keywords of ``opened`` and ``hold``."""
+
+    backend: str
+    expect_serial: str | None
+    timeout_s: float
+
 
 SIM = "sim"
 DEFAULT_SEED = 0
@@ -55,62 +72,156 @@ def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> No
     if not 0 <= seed < 2**63:
         raise InputError(f"seed {seed} is not between 0 and 2**63")
     make_folder(path.parent)
-    create(path, profile, seed=seed, arrays=arrays)
+    with _owned_file(path, path.name, 0.0, "memprog sim new"):
+        create(path, profile, seed=seed, arrays=arrays)
+        # The record of the chip that was there is not that of the new one.
+        path.with_name(path.name + ".record").unlink(missing_ok=True)
 
 
-def open_chip(workspace: Workspace, profile: ChipProfile, backend: str, expect_serial: str | None) -> Chip:
-    """Open the chip behind a backend; the caller hands it to a session, which closes it.
+@contextlib.contextmanager
+def opened(
+    workspace: Workspace,
+    profile: ChipProfile,
+    *,
+    backend: str = SIM,
+    expect_serial: str | None = None,
+    timeout_s: float = 0.0,
+    label: str = "memprog",
+) -> Iterator[Chip]:
+    """Own the chip behind a backend and open it, until the end of the block.
+
+    Args:
+        workspace: where a simulated chip lies.
+        profile: what kind of chip it is.
+        backend: what the chip stands behind.
+        expect_serial: refuse any other.
+        timeout_s: how long to wait for another process that holds it.
+        label: what others are told who want it meanwhile.
 
     Raises:
         InputError: no such backend, or no usable chip file.
-        LimitError: another chip than expected.
+        LimitError: another process holds the chip, or it is another than expected.
+    """
+    check_backend(backend)
+    if not workspace.chip_path.exists():
+        raise ChipFileError(f"there is no chip in {workspace.folder}; `memprog program --array` makes one")
+    serial = summary_of(workspace.chip_path).serial
+    if expect_serial is not None and serial != expect_serial:
+        raise LimitError(f"the chip is {serial}, expected {expect_serial}; nothing was done")
+    with _owned_file(workspace.chip_path, serial, timeout_s, label):
+        chip = SimChip(workspace.chip_path, profile)
+        try:
+            yield chip
+        finally:
+            chip.close()
+
+
+@contextlib.contextmanager
+def reading(
+    workspace: Workspace,
+    profile: ChipProfile,
+    *,
+    backend: str = SIM,
+    expect_serial: str | None = None,
+    timeout_s: float = 0.0,
+    label: str = "memprog",
+) -> Iterator[Session]:
+    """Own a chip and open a session on it that may only read; see opened."""
+    with (
+        opened(
+            workspace, profile, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label=label
+        ) as chip,
+        Session(chip, profile) as session,
+    ):
+        yield session
+
+
+def check_backend(backend: str) -> None:
+    """Refuse a backend there is not.
+
+    Raises:
+        InputError: names those there are.
     """
     if backend != SIM:
         raise InputError(f"there is no backend '{backend}'; this version knows: {SIM}")
-    if not workspace.chip_path.exists():
-        raise ChipFileError(f"there is no chip in {workspace.folder}; `memprog program --array` makes one")
-    chip = SimChip(workspace.chip_path, profile)
-    if expect_serial is not None and chip.identity.serial != expect_serial:
-        found = chip.identity.serial
-        chip.close()
-        raise LimitError(f"the chip is {found}, expected {expect_serial}; nothing was done")
-    return chip
+
+
+@contextlib.contextmanager
+def _owned_file(path: Path, name: str, timeout_s: float, label: str) -> Iterator[None]:
+    """Own a simulated chip by its file: chips made alike have one serial."""
+    with owned(str(path.resolve()), label, name=name, timeout_s=timeout_s):
+        yield
+
+
+def record_path(workspace: Workspace, identity: Identity) -> Path:
+    """Where the record of a chip's life is kept: beside the file of a simulated one."""
+    if not identity.simulated:
+        raise InputError(f"chip {identity.serial}: this version keeps records of simulated chips only")
+    return workspace.chip_path.with_name(workspace.chip_path.name + ".record")
 
 
 def profile_of_chip(workspace: Workspace, profile: str | None) -> ChipProfile:
     """The profile asked for, else the one the workspace's simulated chip was made with, else the default."""
     if profile is None and workspace.chip_path.exists():
-        name = read_header(workspace.chip_path)["profile"].decode(errors="replace")
+        name = summary_of(workspace.chip_path).profile
         profile = name if name in profile_names() else None
     return load_profile(profile) if profile else bundled_profile(DEFAULT_PROFILE)
 
 
 def chip_report(
-    workspace: Workspace, *, profile: str | None = None, backend: str = SIM, expect_serial: str | None = None
+    workspace: Workspace,
+    *,
+    profile: str | None = None,
+    backend: str = SIM,
+    expect_serial: str | None = None,
+    timeout_s: float = 0.0,
 ) -> ChipReport:
-    """Tell what a chip is, can do and may bear; nothing is changed."""
+    """Tell what a chip is, can do and may bear, what it has been through and which cells are defective."""
     kind = profile_of_chip(workspace, profile)
-    chip = open_chip(workspace, kind, backend, expect_serial)
-    try:
+    with opened(
+        workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog info"
+    ) as chip:
+        record = ChipRecord.read(record_path(workspace, chip.identity), chip.identity.serial, chip.geometry)
+        if workspace.journal_path.exists():
+            journal = Journal.reading(workspace.journal_path)
+            with contextlib.closing(journal):
+                record.count(journal)
         return ChipReport(
             simulated=chip.identity.simulated,
-            chip=chip_facts(chip),
+            chip=chip_facts(chip.identity),
             profile=kind.name,
             profile_sha256=kind.sha256,
             geometry=dataclasses.asdict(chip.geometry),
             capabilities=dataclasses.asdict(chip.capabilities),
             limits=dataclasses.asdict(kind.limits),
-            pulses_total=int(read_header(workspace.chip_path)["pulses"]),
+            pulses_total=summary_of(workspace.chip_path).pulses,
+            pulses_recorded=int(record.pulses.sum()),
+            pulses_per_cell_max=int(record.pulses.max()),
+            defects_by_reason=count_reasons(record.defects[record.defects > 0]),
+            defects=defect_list(record),
             clock_s=chip.clock_s(),
             path=str(workspace.chip_path),
         )
-    finally:
-        chip.close()
 
 
-def chip_facts(chip: Chip) -> Mapping[str, Any]:
+def count_reasons(reasons: NDArray[np.uint8]) -> dict[str, int]:
+    """Cells by the reason they failed for, most first."""
+    counted = Counter(Reason(reason).name.lower() for reason in reasons.tolist())
+    return dict(counted.most_common())
+
+
+def defect_list(record: ChipRecord) -> list[dict[str, Any]]:
+    """Every cell known to be defective: array, row, column, reason."""
+    found = []
+    for array, row, column in np.argwhere(record.defects > 0).tolist():
+        reason = Reason(record.defects[array, row, column]).name.lower()
+        found.append({"array": array, "row": row, "column": column, "reason": reason})
+    return found
+
+
+def chip_facts(identity: Identity) -> Mapping[str, Any]:
     """Identity of a chip as reports carry it."""
-    facts = dataclasses.asdict(chip.identity)
+    facts = dataclasses.asdict(identity)
     return {key: facts[key] for key in ("maker", "model", "serial", "firmware")}
 
 

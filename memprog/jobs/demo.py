@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from memprog.analysis.network import accuracy, demo_tensors, demo_tensors_path, heldout_digits, signal_to_noise_db
 from memprog.chip import FloatArray, Mask
 from memprog.image import Image, read_image
-from memprog.jobs.chips import SIM, make_chip, open_chip
+from memprog.jobs.chips import make_chip, reading
 from memprog.jobs.export_chip import conductances_of
 from memprog.jobs.load import load_weights
 from memprog.jobs.program import program
@@ -25,7 +26,7 @@ from memprog.mapping import rebuild
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.program import ProgramReport
-from memprog.session import Journal, Session
+from memprog.session import Journal
 
 DEFAULT_SEED = 0
 
@@ -111,7 +112,7 @@ def _write(workspace: Workspace, kind: ChipProfile, seed: int, denoise: bool, li
 
 def _read_back(workspace: Workspace, kind: ChipProfile, image: Image, part: Part, listener: Listener) -> FloatArray:
     """Conductances (arrays, rows, columns) as the chip holds them."""
-    with Session(open_chip(workspace, kind, SIM, None), kind) as session:
+    with reading(workspace, kind, label="memprog demo") as session:
         return conductances_of(session, kind, image, part, listener)
 
 
@@ -122,24 +123,19 @@ def _tensors(image: Image, conductances: FloatArray) -> dict[str, FloatArray]:
 
 def _as_if_done(image: Image, conductances: FloatArray, part: Part, done: Mask) -> FloatArray:
     """The conductances, had the cells that were named as failed come to their targets."""
-    found, first = conductances.copy(), 0
-    for array, mask in zip(part.arrays, part.masks, strict=True):
-        here = done[first : first + int(mask.sum())]
-        first += len(here)
+    found = conductances.copy()
+    for array, mask, here in zip(part.arrays, part.masks, part.slices(), strict=True):
         failed = mask.copy()
-        failed[mask] = ~here
+        failed[mask] = ~done[here]
         found[array, failed] = image.targets_usiemens[array, failed]
     return found
 
 
 def _said_done(workspace: Workspace, run_id: str, part: Part) -> Mask:
     """Cells the loop called done (n,), in the order of the part."""
-    journal = Journal(workspace.journal_path, durable=False)
-    try:
+    with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
         found = []
         for array, mask in zip(part.arrays, part.masks, strict=True):
             cells = journal.cells_of(run_id, array)
             found.append(np.zeros(int(mask.sum()), dtype=bool) if cells is None else cells["done"][mask])
         return np.concatenate(found)
-    finally:
-        journal.close()

@@ -8,7 +8,7 @@ import numpy as np
 
 from memprog.errors import InputError
 from memprog.image import Image
-from memprog.jobs.chips import SIM, chip_facts, open_chip
+from memprog.jobs.chips import SIM, chip_facts, reading
 from memprog.jobs.export import export_weights
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.read import look_briefly
@@ -26,6 +26,7 @@ def export(
     backend: str = SIM,
     out_path: Path,
     expect_serial: str | None = None,
+    timeout_s: float = 0.0,
     listener: Listener | None = None,
 ) -> ExportReport:
     """Write the weights as the chip holds them.
@@ -37,14 +38,14 @@ def export(
     if out_path.resolve() == workspace.image_path.resolve():
         raise InputError(f"{out_path}: the weights would replace the image; nothing was written")
     image, kind = open_image(workspace, profile)
-    with Session(open_chip(workspace, kind, backend, expect_serial), kind) as session:
+    with reading(
+        workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog export"
+    ) as session:
         part = choose(image, None)
-        check_on_chip(part, session.chip)
+        check_on_chip(part, session.geometry)
         conductances = conductances_of(session, kind, image, part, listener or ignore)
-        identity = session.chip.identity
-        return export_weights(
-            image, conductances, out_path, simulated=identity.simulated, chip=chip_facts(session.chip)
-        )
+        identity = session.identity
+        return export_weights(image, conductances, out_path, simulated=identity.simulated, chip=chip_facts(identity))
 
 
 def conductances_of(session: Session, kind: ChipProfile, image: Image, part: Part, listener: Listener) -> np.ndarray:
@@ -53,9 +54,6 @@ def conductances_of(session: Session, kind: ChipProfile, image: Image, part: Par
     full_scale = kind.readout.range_a / kind.readout.read_v * 1e6
     readback = np.where(looks.clamped, full_scale, looks.readback_usiemens.mean(axis=0))
     found = np.full(image.targets_usiemens.shape, np.nan)
-    first = 0
-    for array, mask in zip(part.arrays, part.masks, strict=True):
-        here = readback[first : first + int(mask.sum())]
-        found[array, mask] = here
-        first += len(here)
+    for array, mask, here in zip(part.arrays, part.masks, part.slices(), strict=True):
+        found[array, mask] = readback[here]
     return found

@@ -36,15 +36,12 @@ def spread_looks(
     """
     readback, noise = np.full((looks, part.cells), np.nan), np.full((looks, part.cells), np.nan)
     clamped = np.zeros(part.cells, dtype=bool)
-    addresses = part.addresses()
-    start_s = session.chip.clock_s()
+    addresses = list(zip(part.addresses(), part.slices(), strict=True))
+    start_s = session.clock_s()
     for k in range(looks):
         due_s = start_s + span_s * k / max(looks - 1, 1)
-        session.wait(max(due_s - session.chip.clock_s(), 0.0))
-        first = 0
-        for _, cells in addresses:
-            here = slice(first, first + len(cells))
-            first += len(cells)
+        session.wait(max(due_s - session.clock_s(), 0.0))
+        for (_, cells), here in addresses:
             look = Look(stage="verify", cells=np.arange(len(cells)), samples=samples, interval_s=0.0)
             seen = session.look(cells, look)
             readback[k, here], noise[k, here] = seen.readback_usiemens, seen.noise_usiemens
@@ -54,6 +51,6 @@ def spread_looks(
         readback_usiemens=readback,
         noise_usiemens=noise,
         clamped=clamped,
-        span_s=session.chip.clock_s() - start_s,
+        span_s=session.clock_s() - start_s,
         samples=looks * samples,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from memprog.chip import FloatArray
 from memprog.errors import InputError
 from memprog.files import replace_whole
-from memprog.jobs.chips import SIM, chip_facts, open_chip, profile_of_chip
+from memprog.jobs.chips import SIM, chip_facts, profile_of_chip, reading
 from memprog.jobs.looks import Looks, spread_looks
 from memprog.jobs.progress import Listener, Progress, ignore
 from memprog.jobs.setup import Part
@@ -33,6 +33,7 @@ def read_conductances(
     arrays: Sequence[int] | None = None,
     out_path: Path,
     expect_serial: str | None = None,
+    timeout_s: float = 0.0,
     listener: Listener | None = None,
 ) -> ReadReport:
     """Read every cell of the chosen arrays and write a .npy (arrays, rows, columns) or a .csv, in uS.
@@ -44,7 +45,9 @@ def read_conductances(
     if out_path.suffix not in {".npy", ".csv"}:
         raise InputError(f"{out_path}: conductances are written as .npy or .csv")
     kind = profile_of_chip(workspace, profile)
-    with Session(open_chip(workspace, kind, backend, expect_serial), kind) as session:
+    with reading(
+        workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog read"
+    ) as session:
         part = _whole_arrays(session, kind, arrays)
         looks = look_briefly(session, kind, part, listener or ignore)
         readback = looks.readback_usiemens.mean(axis=0)
@@ -53,8 +56,8 @@ def read_conductances(
         noise = np.sqrt((looks.noise_usiemens**2).mean(axis=0))
         known = noise[np.isfinite(noise)]
         return ReadReport(
-            simulated=session.chip.identity.simulated,
-            chip=chip_facts(session.chip),
+            simulated=session.identity.simulated,
+            chip=chip_facts(session.identity),
             path=str(out_path),
             arrays=list(part.arrays),
             cells=part.cells,
@@ -83,7 +86,7 @@ def look_briefly(session: Session, kind: ChipProfile, part: Part, listener: List
 
 
 def _whole_arrays(session: Session, kind: ChipProfile, arrays: Sequence[int] | None) -> Part:
-    count = session.chip.geometry.arrays
+    count = session.geometry.arrays
     wanted = tuple(range(count)) if arrays is None else tuple(dict.fromkeys(arrays))
     for array in wanted:
         if not 0 <= array < count:

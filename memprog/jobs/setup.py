@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from memprog.chip import Cells, Chip, FloatArray, Mask
+from memprog.chip import Cells, ChipGeometry, FloatArray, Mask
 from memprog.errors import ImageError, InputError
 from memprog.image import Image, read_image
 from memprog.jobs.workspace import Workspace
@@ -17,10 +18,14 @@ from memprog.profile import ChipProfile, load_profile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What of an image a job is about: arrays in order, and of each the cells with a target (rows, columns)."""
+    """What a job is about: arrays in order, of each the cells (rows, columns), and their targets (n,) in uS.
+
+    A job that only reads has no targets: then ``targets_usiemens`` is empty.
+    """
 
     arrays: tuple[int, ...]
     masks: tuple[Mask, ...]
+    targets_usiemens: tuple[FloatArray, ...] = ()
 
     @property
     def cells(self) -> int:
@@ -30,6 +35,17 @@ class Part:
     def addresses(self) -> list[tuple[int, Cells]]:
         """Cells of each array, row by row."""
         return [(array, Cells.from_mask(array, mask)) for array, mask in zip(self.arrays, self.masks, strict=True)]
+
+    def slices(self) -> list[slice]:
+        """Where the cells of each array stand in the list of all cells."""
+        ends = np.cumsum([0, *(int(mask.sum()) for mask in self.masks)]).tolist()
+        return [slice(first, end) for first, end in itertools.pairwise(ends)]
+
+    def plane(self, number: int) -> FloatArray:
+        """Targets (rows, columns) of the array at a place in the part, NaN where there is none."""
+        plane = np.full(self.masks[number].shape, np.nan)
+        plane[self.masks[number]] = self.targets_usiemens[number]
+        return plane
 
 
 def open_image(workspace: Workspace, profile: str | None) -> tuple[Image, ChipProfile]:
@@ -71,23 +87,28 @@ def choose(
         inside = _region(region, rows, columns)
     if cells is not None:
         inside = _cells(cells, rows, columns)
-    masks = {array: ~np.isnan(image.targets_usiemens[array]) & inside for array in wanted}
-    masks = {array: mask for array, mask in masks.items() if mask.any()}
-    part = Part(arrays=tuple(masks), masks=tuple(masks.values()))
+    part = part_of(image, {array: ~np.isnan(image.targets_usiemens[array]) & inside for array in wanted})
     if part.cells == 0:
         raise InputError("there is no cell with a target in what was asked for; nothing was done")
     return part
 
 
-def check_on_chip(part: Part, chip: Chip) -> None:
+def part_of(image: Image, masks: Mapping[int, Mask]) -> Part:
+    """Take the cells of masks (rows, columns) out of an image, array by array; empty ones are left out."""
+    masks = {array: mask for array, mask in masks.items() if mask.any()}
+    targets = [image.targets_usiemens[array][mask].astype(np.float64) for array, mask in masks.items()]
+    return Part(arrays=tuple(masks), masks=tuple(masks.values()), targets_usiemens=tuple(targets))
+
+
+def check_on_chip(part: Part, geometry: ChipGeometry) -> None:
     """Refuse a part that needs arrays the chip does not have, before anything is done to it.
 
     Raises:
         InputError: names the first such array.
     """
-    beyond = [array for array in part.arrays if array >= chip.geometry.arrays]
+    beyond = [array for array in part.arrays if array >= geometry.arrays]
     if beyond:
-        raise InputError(f"the image needs array {beyond[0]}; the chip has {chip.geometry.arrays}; nothing was done")
+        raise InputError(f"the image needs array {beyond[0]}; the chip has {geometry.arrays}; nothing was done")
 
 
 def targets_of(image: Image, array: int, mask: Mask) -> FloatArray:

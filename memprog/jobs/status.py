@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from memprog.image import read_image
 from memprog.jobs.workspace import Workspace
 from memprog.report.status import StatusReport
 from memprog.session import Journal
-from memprog.simchip import read_header, serial_of
+from memprog.simchip import summary_of
 
 
 def status(workspace: Workspace) -> StatusReport:
@@ -41,35 +42,31 @@ def _image(workspace: Workspace) -> dict[str, Any] | None:
 def _chip(workspace: Workspace) -> dict[str, Any] | None:
     if not workspace.chip_path.exists():
         return None
-    header = read_header(workspace.chip_path)
-    profile, blank = header["profile"].decode(errors="replace"), int(header["last_batch"]) < 0
+    summary = summary_of(workspace.chip_path)
     return {
         "path": str(workspace.chip_path),
-        "serial": serial_of(header),
-        "profile": profile,
+        "serial": summary.serial,
+        "profile": summary.profile,
         "simulated": True,
-        "blank": blank,
+        "blank": summary.last_batch is None,
     }
 
 
 def _runs(workspace: Workspace) -> list[dict[str, Any]]:
     if not workspace.journal_path.exists():
         return []
-    journal = Journal(workspace.journal_path, durable=False)
-    try:
+    with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
         return [
             {
                 "run_id": run.run_id,
-                "utc": run.utc,
+                "utc": run.facts["utc"],
                 "state": run.state,
                 "image_sha256": run.image_sha256,
-                "cells": run.summary.get("cells"),
+                "cells": run.facts["cells"],
                 "cells_done": run.summary.get("cells_done"),
             }
             for run in journal.runs()
         ]
-    finally:
-        journal.close()
 
 
 def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:

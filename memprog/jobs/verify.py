@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from memprog.analysis.verdict import Verdict, effective_bits, judge_looks, window_floor_usiemens
-from memprog.chip import Chip
 from memprog.errors import LimitError
-from memprog.image import Image
-from memprog.jobs.chips import SIM, chip_facts, open_chip
+from memprog.jobs.chips import SIM, chip_facts, reading
 from memprog.jobs.looks import Looks, spread_looks
 from memprog.jobs.progress import Listener, Progress, ignore
-from memprog.jobs.setup import Part, check_on_chip, choose, open_image, targets_of, utc_now
+from memprog.jobs.setup import Part, check_on_chip, choose, open_image, utc_now
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.protocol import Reason
@@ -37,6 +36,7 @@ def verify(
     window_usiemens: float | None = None,
     min_yield: float | None = None,
     expect_serial: str | None = None,
+    timeout_s: float = 0.0,
     listener: Listener | None = None,
     argv: Sequence[str] = (),
 ) -> VerifyReport:
@@ -49,14 +49,16 @@ def verify(
     """
     image, kind = open_image(workspace, profile)
     part = choose(image, arrays)
-    with Session(open_chip(workspace, kind, backend, expect_serial), kind) as session:
-        check_on_chip(part, session.chip)
+    with reading(
+        workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog verify"
+    ) as session:
+        check_on_chip(part, session.geometry)
         return verify_part(
             session,
-            image,
             kind,
             part,
-            reasons=known_reasons(workspace, part, image, session.chip),
+            image_sha256=image.sha256,
+            reasons=known_reasons(workspace, part, image.sha256, session),
             window_usiemens=window_usiemens,
             min_yield=min_yield,
             listener=listener,
@@ -66,17 +68,17 @@ def verify(
 
 def verify_part(
     session: Session,
-    image: Image,
     kind: ChipProfile,
     part: Part,
     *,
+    image_sha256: str,
     reasons: np.ndarray,
     window_usiemens: float | None = None,
     min_yield: float | None = None,
     listener: Listener | None = None,
     argv: Sequence[str] = (),
 ) -> VerifyReport:
-    """Verify a part of an image on a chip a session holds; reasons (n,) are what the last run said of its cells."""
+    """Compare a chip that a session holds with targets; reasons (n,) are what the last run said of the cells."""
     window = kind.levels.window_usiemens if window_usiemens is None else window_usiemens
     samples = max(kind.protocol.check_samples // 2, 2)
     floor = window_floor_usiemens(kind.readout, kind.levels.max_usiemens, LOOKS * samples)
@@ -84,17 +86,17 @@ def verify_part(
         raise LimitError(f"a window of {window:g} uS cannot be certified on this bench; {floor:.3g} uS can")
     utc, heard = utc_now(), _Heard(listener or ignore, part)
     looks = spread_looks(session, part, looks=LOOKS, samples=samples, span_s=SPAN_S, after=heard.after)
-    target = _targets(image, part)
+    target = np.concatenate(part.targets_usiemens)
     sample_floor = kind.readout.sample_noise_usiemens(target)
     verdict = judge_looks(looks.readback_usiemens - target, looks.noise_usiemens, sample_floor, window)
     in_window = int(verdict.in_window.sum())
     least = kind.levels.min_yield if min_yield is None else min_yield
     return VerifyReport(
-        simulated=session.chip.identity.simulated,
-        chip=chip_facts(session.chip),
+        simulated=session.identity.simulated,
+        chip=chip_facts(session.identity),
         profile=kind.name,
         profile_sha256=kind.sha256,
-        image_sha256=image.sha256,
+        image_sha256=image_sha256,
         utc=utc,
         argv=list(argv),
         cells=part.cells,
@@ -115,38 +117,26 @@ def verify_part(
     )
 
 
-def known_reasons(workspace: Workspace, part: Part, image: Image, chip: Chip) -> np.ndarray:
+def known_reasons(workspace: Workspace, part: Part, image_sha256: str, session: Session) -> np.ndarray:
     """What the last run that programmed a cell said of it, (n,): runs of this image on this chip; NONE without one."""
     reasons = np.zeros(part.cells, dtype=np.uint8)
     # Equal seeds make equal serials: a chip that was never pulsed has no past, whatever the journal says.
-    if chip.last_batch_id() is None or not workspace.journal_path.exists():
+    if session.last_batch_id() is None or not workspace.journal_path.exists():
         return reasons
-    journal = Journal(workspace.journal_path, durable=False)
-    try:
-        serial = chip.identity.serial
-        for run in reversed(journal.runs()):
-            if (run.image_sha256, run.chip) == (image.sha256, serial):
+    with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
+        for run in reversed(journal.runs(session.identity.serial)):
+            if run.image_sha256 == image_sha256:
                 _take_reasons(reasons, journal, run.run_id, part)
-    finally:
-        journal.close()
     return reasons
 
 
 def _take_reasons(reasons: np.ndarray, journal: Journal, run_id: str, part: Part) -> None:
     """Put what one run said in the place of what was said before; it is silent on cells it did not program."""
-    first = 0
-    for array, mask in zip(part.arrays, part.masks, strict=True):
-        here = slice(first, first + int(mask.sum()))
-        first = here.stop
+    for array, mask, here in zip(part.arrays, part.masks, part.slices(), strict=True):
         cells = journal.cells_of(run_id, array)
         if cells is not None:
             done, reason = cells["done"][mask], cells["reason"][mask]
             reasons[here] = np.where(done | (reason != Reason.NONE), reason, reasons[here])
-
-
-def _targets(image: Image, part: Part) -> np.ndarray:
-    pairs = zip(part.arrays, part.masks, strict=True)
-    return np.concatenate([targets_of(image, array, mask)[mask] for array, mask in pairs])
 
 
 def _statistics(verdict: Verdict, kind: ChipProfile) -> dict[str, float]:
@@ -169,10 +159,7 @@ def _statistics(verdict: Verdict, kind: ChipProfile) -> dict[str, float]:
 def _arrays(part: Part, verdict: Verdict) -> list[Mapping[str, Any]]:
     """What was found in each array."""
     found: list[Mapping[str, Any]] = []
-    first = 0
-    for array, mask in zip(part.arrays, part.masks, strict=True):
-        here = slice(first, first + int(mask.sum()))
-        first = here.stop
+    for array, here in zip(part.arrays, part.slices(), strict=True):
         inside, unread = verdict.in_window[here], np.isnan(verdict.error_usiemens[here])
         counts = {"cells": len(inside), "cells_in_window": int(inside.sum()), "cells_unread": int(unread.sum())}
         found.append({"array": array, **counts, "yield_fraction": float(inside.mean())})

@@ -11,7 +11,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from memprog.errors import ProfileError, brief
+from memprog import strict_yaml
+from memprog.errors import InputError, ProfileError, brief
 from memprog.profile.reading import BIAS_NAMES, FORMAT_VERSION, SECTIONS, parse_profile
 from memprog.profile.schema import ChipProfile, Driver, Geometry, Levels, Limits, Protocol, Readout, Simulation
 
@@ -29,13 +30,15 @@ __all__ = [
     "Readout",
     "Simulation",
     "bundled_profile",
+    "is_file_name",
     "load_profile",
     "parse_profile",
     "profile_names",
+    "profile_text",
+    "read_profile",
 ]
 
 DEFAULT_PROFILE = "rao2023-11bit"
-MAX_BYTES = 1 << 18
 
 
 def profile_names() -> list[str]:
@@ -50,9 +53,7 @@ def bundled_profile(name: str) -> ChipProfile:
     Raises:
         ProfileError: there is none of that name.
     """
-    if name not in profile_names():
-        raise ProfileError(f"there is no profile '{brief(name)}'; there are: {', '.join(profile_names())}")
-    return parse_profile((_folder() / f"{name}.yaml").read_text(encoding="utf-8"), origin=name)
+    return parse_profile(_bundled_text(name), origin=name)
 
 
 def load_profile(name_or_path: str) -> ChipProfile:
@@ -61,18 +62,43 @@ def load_profile(name_or_path: str) -> ChipProfile:
     Raises:
         ProfileError: no such profile, or a file that breaks the schema.
     """
-    path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
-        return bundled_profile(name_or_path)
+    return read_profile(Path(name_or_path)) if is_file_name(name_or_path) else bundled_profile(name_or_path)
+
+
+def is_file_name(name_or_path: str) -> bool:
+    """Say whether a profile is meant by path: a name that ends in .yaml or .yml."""
+    return name_or_path.endswith((".yaml", ".yml"))
+
+
+def read_profile(path: Path) -> ChipProfile:
+    """Load a profile from a file of any name.
+
+    Raises:
+        ProfileError: a file that cannot be read or breaks the schema.
+    """
+    return parse_profile(_file_text(path), origin=str(path))
+
+
+def profile_text(name_or_path: str) -> str:
+    """Text of a profile as it was written, comments included.
+
+    Raises:
+        ProfileError: no such profile, or a file that cannot be read.
+    """
+    return _file_text(Path(name_or_path)) if is_file_name(name_or_path) else _bundled_text(name_or_path)
+
+
+def _bundled_text(name: str) -> str:
+    if name not in profile_names():
+        raise ProfileError(f"there is no profile '{brief(name)}'; there are: {', '.join(profile_names())}")
+    return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _file_text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise ProfileError(f"{path}: no profile, but a folder or a device")
-        if path.stat().st_size > MAX_BYTES:
-            raise ProfileError(f"{path}: larger than {MAX_BYTES} bytes, which no profile is")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL in it
-        raise ProfileError(f"{brief(path, 500)}: cannot be read: {brief(error)}") from error
-    return parse_profile(text, origin=str(path))
+        return strict_yaml.read_text(path)
+    except InputError as error:
+        raise ProfileError(str(error)) from error
 
 
 def _folder() -> Traversable:

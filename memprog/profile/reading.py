@@ -8,12 +8,11 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
-import yaml
-
-from memprog.errors import ProfileError, brief
+from memprog import strict_yaml
+from memprog.errors import InputError, ProfileError, brief
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -30,6 +29,9 @@ FORMAT_VERSION = 1
 BIAS_NAMES = ("SET", "RESET", "SUB_THRESHOLD", "FORM", "READ", "INHIBIT")
 """The rows every bias table must have."""
 
+LINES = ("bit_line", "source_line", "word_line", "body")
+"""What each of these rows drives."""
+
 MAY_BE_ZERO = frozenset(
     {
         "levels.min_yield",
@@ -45,6 +47,9 @@ MAY_BE_ZERO = frozenset(
         "simulation.initial_spread",
         "simulation.stuck_high_fraction",
         "simulation.stuck_low_fraction",
+        "simulation.open_fraction",
+        "simulation.short_fraction",
+        "simulation.unformed_fraction",
         "simulation.transistor_threshold_v",
         "simulation.transistor_spread",
         "simulation.threshold_spread_v",
@@ -88,40 +93,16 @@ SECTIONS: Mapping[str, type] = {
     "simulation": Simulation,
     "protocol": Protocol,
 }
-_CHOICES = {
+CHOICES = {
     "driver.gate_line": ("row", "column", "chip"),
     "driver.amplitude_per": ("cell", "row", "cluster", "shot"),
     "driver.width_per": ("cell", "row", "cluster", "shot"),
     "driver.compliance": ("gate", "smu", "none"),
 }
-
-# PyYAML lets through what its constructors stumble over, such as the tags of `!!int ''` and `!!bool maybe`.
-_DAMAGES = (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-
+"""Words, and what each may be."""
 _WHOLE_MAX = 2**53
-
 _NAME = re.compile(r"[\w.+-]{1,64}", re.ASCII)
 """It stands in files, sentences and the head of a simulated chip."""
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain data only: no aliases (they can explode) and no key twice (the last would win in silence)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse an alias where a node should stand."""
-        if self.check_event(yaml.events.AliasEvent):
-            raise ProfileError("aliases (*name) are not allowed in a profile")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping whose keys are all different."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ProfileError(f"key '{brief(key)}' stands twice in one mapping")
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
 
 
 def parse_profile(text: str, *, origin: str) -> ChipProfile:
@@ -131,13 +112,9 @@ def parse_profile(text: str, *, origin: str) -> ChipProfile:
         ProfileError: not YAML, unknown or missing keys, a number without source, values that contradict each other.
     """
     try:
-        data = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, stricter still
-        return _build(data)
-    except ProfileError as error:
+        return _build(strict_yaml.load(text))
+    except InputError as error:
         raise ProfileError(f"profile {origin}: {error}") from error
-    except _DAMAGES as error:
-        reason = brief(str(error).splitlines()[0]) if str(error) else type(error).__name__
-        raise ProfileError(f"profile {origin}: not readable as YAML: {reason}") from error
 
 
 def _build(data: object) -> ChipProfile:
@@ -145,7 +122,9 @@ def _build(data: object) -> ChipProfile:
     head = ("name", "format_version", "description", "bias_table")
     _same_keys("the file", set(mapping), {*head, *SECTIONS})
     if type(mapping["format_version"]) is not int or mapping["format_version"] != FORMAT_VERSION:
-        raise ProfileError(f"format version {_shown(mapping['format_version'])}; this memprog reads {FORMAT_VERSION}")
+        raise ProfileError(
+            f"format version {strict_yaml.shown(mapping['format_version'])}; this memprog reads {FORMAT_VERSION}"
+        )
     provenance: dict[str, str] = {}
     sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
     profile = ChipProfile(
@@ -184,21 +163,19 @@ def _name(data: object) -> str:
     return name
 
 
-def _shown(value: object) -> str:
-    """Write a value as YAML has it: text in quotes."""
-    return f"'{brief(value)}'" if isinstance(value, str) else brief(value)
-
-
-def _same_keys(where: str, found: set[str], wanted: set[str]) -> None:
-    if found - wanted:
-        raise ProfileError(f"{where} has unknown key(s): {brief(', '.join(sorted(found - wanted)))}")
+def _same_keys(where: str, found: set[str], wanted: set[str], optional: frozenset[str] = frozenset()) -> None:
+    if found - wanted - optional:
+        raise ProfileError(f"{where} has unknown key(s): {brief(', '.join(sorted(found - wanted - optional)))}")
     if wanted - found:
         raise ProfileError(f"{where} lacks key(s): {', '.join(sorted(wanted - found))}")
 
 
 def _section(section: str, kind: type, data: object, provenance: dict[str, str]) -> Any:
     mapping = _mapping(section, data)
-    _same_keys(section, set(mapping), {field.name for field in fields(kind)})
+    optional = frozenset(field.name for field in fields(kind) if field.default is not MISSING)
+    _same_keys(section, set(mapping), {field.name for field in fields(kind)} - optional, optional)
+    for key in sorted(optional - set(mapping)):
+        provenance[f"{section}.{key}"] = "assumption: none of it, the profile does not name it"
     hints = typing.get_type_hints(kind)
     return kind(**{key: _leaf(f"{section}.{key}", hints[key], mapping[key], provenance) for key in mapping})
 
@@ -207,8 +184,8 @@ def _leaf(where: str, kind: type, data: object, provenance: dict[str, str]) -> A
     """Read one value: a word as it stands, a number with its origin."""
     if kind is str:
         word = _text(where, data)
-        if word not in _CHOICES[where]:
-            raise ProfileError(f"{where} is '{brief(word)}'; it must be one of {', '.join(_CHOICES[where])}")
+        if word not in CHOICES[where]:
+            raise ProfileError(f"{where} is '{brief(word)}'; it must be one of {', '.join(CHOICES[where])}")
         return word
     mapping = _mapping(f"{where} (a number needs a source or an assumption)", data)
     origins = sorted(set(mapping) - {"value"})
@@ -225,7 +202,7 @@ def _is_finite(value: object) -> typing.TypeGuard[float]:
 
 def _number(where: str, kind: type, value: object) -> float | int:
     if not _is_finite(value):
-        raise ProfileError(f"{where} must be a finite number, not {_shown(value)}")
+        raise ProfileError(f"{where} must be a finite number, not {strict_yaml.shown(value)}")
     if value < 0 or (value == 0 and where not in MAY_BE_ZERO):
         raise ProfileError(f"{where} is {value:g}; it must be above 0")
     if kind is int and (value != int(value) or value > _WHOLE_MAX):
@@ -241,7 +218,7 @@ def _bias_table(data: object, provenance: dict[str, str]) -> Mapping[str, Mappin
     table: dict[str, Mapping[str, float | str]] = {}
     for name in BIAS_NAMES:
         row = _mapping(f"bias_table.{name}", mapping[name])
-        _same_keys(f"bias_table.{name}", set(row), {"bit_line", "source_line", "word_line", "body"})
+        _same_keys(f"bias_table.{name}", set(row), set(LINES))
         for line, volts in row.items():
             if volts not in ("amplitude", "gate") and not _is_finite(volts):
                 raise ProfileError(f"bias_table.{name}.{line} must be volts, 'amplitude' or 'gate'")
@@ -263,6 +240,11 @@ def _opposite_polarities(profile: ChipProfile) -> list[tuple[bool, str]]:
             "bias_table must drive bit or source line, RESET and SUB_THRESHOLD the other than SET and FORM",
         )
     ]
+
+
+def _dead_fraction(simulation: Simulation) -> float:
+    stuck = simulation.stuck_high_fraction + simulation.stuck_low_fraction
+    return stuck + simulation.open_fraction + simulation.short_fraction + simulation.unformed_fraction
 
 
 def _check_sense(profile: ChipProfile) -> None:
@@ -298,6 +280,7 @@ def _check_sense(profile: ChipProfile) -> None:
         (readout.source_drop_min <= readout.source_drop_max < 1, "readout.source_drop_max must be above min, below 1"),
         (min(driver.amplitude_lsb_v, driver.gate_lsb_v, driver.width_lsb_ns) > 0, "driver resolutions must be above 0"),
         (simulation.channels_max <= 8, "simulation.channels_max must not be above 8"),
+        (_dead_fraction(simulation) <= 1, "simulation has more stuck, open, shorted and unformed cells than cells"),
         (
             # The last step of a cell may be one switching pulse and one denoising.
             protocol.pulse_budget + protocol.sub_threshold_pulses + 1 <= limits.pulses_per_cell_run,

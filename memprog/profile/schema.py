@@ -107,7 +107,7 @@ class Readout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """Behaviour of the simulated cell; the loop never reads this section."""
+    """Behaviour of the simulated cell; the loop never reads this section. A key with a default may be left out."""
 
     initial_median_usiemens: float
     initial_spread: float
@@ -163,6 +163,9 @@ class Simulation:
     relaxation_floor_usiemens: float
     relaxation_fastest_s: float
     relaxation_decades: int
+    open_fraction: float = 0.0
+    short_fraction: float = 0.0
+    unformed_fraction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +200,9 @@ class Protocol:
     mop_up_passes: int
     pulse_budget: int
     round_budget: int
+    open_usiemens: float
+    unformed_usiemens: float
+    short_usiemens: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ held long enough or its budget is spent.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memprog.chip import Bias, FloatArray, IntArray, Mask, Pulses, Status, steps_down
 from memprog.profile import ChipProfile, Protocol
@@ -48,14 +49,31 @@ class Loop:
     """The loop's memory of n cells of one array; targets (n,) in uS, none NaN."""
 
     def __init__(
-        self, target_usiemens: FloatArray, profile: ChipProfile, *, denoise: bool = True, later_s: float = 0.0
+        self,
+        target_usiemens: FloatArray,
+        profile: ChipProfile,
+        *,
+        denoise: bool = True,
+        later_s: float = 0.0,
+        full: bool = False,
+        known: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Start from nothing but targets; later_s is how long after the run the 100 s in the window begin."""
+        """Start from nothing but targets.
+
+        Args:
+            target_usiemens: (n,) none NaN.
+            profile: of the chip, with the limits of this run.
+            denoise: False leaves the sub-threshold pulses and the noise check out.
+            later_s: how long after the run the 100 s in the window begin.
+            full: bring cells to the aim that were found well inside their window, too.
+            known: (n,) a Reason for each cell that is not worth trying, 0 for the others.
+        """
         n = len(target_usiemens)
         self._settings, self._limits, self._readout = profile.protocol, profile.limits, profile.readout
         self._driver = profile.driver
         self._full_scale = profile.readout.range_a / profile.readout.read_v * 1e6
         self._denoise, self._later_s = denoise, later_s
+        self._found_share = 0.0 if full else FOUND_SHARE
         self.window_usiemens = profile.levels.window_usiemens
         self.target_usiemens = np.asarray(target_usiemens, dtype=np.float64)
         self.response = Response(n, profile)
@@ -72,6 +90,8 @@ class Loop:
         self._unread = np.zeros(n, dtype=np.int64)
         self._has_moved, self._was_noisy, self._at_limit, self._flipped = (np.zeros(n, dtype=bool) for _ in range(4))
         self._raised_v = np.zeros(n)
+        if known is not None:
+            self._close(np.flatnonzero(known), known[known != 0])
 
     @property
     def done(self) -> Mask:
@@ -121,6 +141,20 @@ class Loop:
             self.passes, self._checks = self.passes + 1, 0
             self.drift.learn_share(at, self._travel(at))
         return self._judge(at, conductance, self._is_noisy(look, at, conductance, noise, lag1))
+
+    def withdraw(self, shots: Shots) -> None:
+        """Take back pulses that were decided on and never given; their cells are read before anything else."""
+        self.pulses[shots.cells] -= 1
+        self.denoise_pulses[shots.cells] -= shots.denoise
+        self.doubt(shots)
+
+    def doubt(self, shots: Shots) -> None:
+        """Learn nothing from pulses that may or may not have been given; they count as given."""
+        self._last.waiting[shots.cells] = False
+
+    def interrupted(self) -> None:
+        """Note that time passed in which nobody looked: at least one more pass over the whole array is due."""
+        self.passes = min(self.passes, self._settings.passes - 1)
 
     def finish(self) -> None:
         """Name the reason of every cell that is not done; call once, when the run is over."""
@@ -189,7 +223,7 @@ class Loop:
         self.reason[at] = np.select(named, [int(r) for r in reasons], int(Reason.OUT_OF_BUDGET))
         self.stage[at] = Stage.FAILED
 
-    def _close(self, at: IntArray, reason: Reason) -> None:
+    def _close(self, at: IntArray, reason: Reason | NDArray[np.uint8]) -> None:
         self.reason[at], self.stage[at] = reason, Stage.FAILED
 
     def _approach(self, at: IntArray, conductance: FloatArray) -> list[Shots]:
@@ -251,7 +285,7 @@ class Loop:
 
     def _room(self, at: IntArray) -> FloatArray:
         """Distance that is near enough: a cell found well inside its window is not touched to bring it nearer."""
-        share = np.where(self.pulses[at] == 0, np.maximum(FOUND_SHARE, self._settings.aim), self._settings.aim)
+        share = np.where(self.pulses[at] == 0, np.maximum(self._found_share, self._settings.aim), self._settings.aim)
         return np.asarray(share * self.window_usiemens)
 
     def _switch(self, at: IntArray, conductance: FloatArray) -> list[Shots]:
@@ -316,9 +350,12 @@ class Loop:
         gate_v = np.where(polarity == SET, near_v, self._limits.gate_max_v)
         self.denoise_pulses[at] += count
         self.drift.disturb(at, self._now_s)
-        return [self._shots(at, bias, np.minimum(amplitude_v, most_v), gate_v) for _ in range(count)]
+        amplitude_v = np.minimum(amplitude_v, most_v)
+        return [self._shots(at, bias, amplitude_v, gate_v, denoise=True) for _ in range(count)]
 
-    def _shots(self, at: IntArray, bias: IntArray, amplitude_v: FloatArray, gate_v: FloatArray) -> Shots:
+    def _shots(
+        self, at: IntArray, bias: IntArray, amplitude_v: FloatArray, gate_v: FloatArray, *, denoise: bool = False
+    ) -> Shots:
         self.pulses[at] += 1
         width_ns = np.full(len(at), self._settings.pulse_width_ns, dtype=np.int64)
         pulses = Pulses(
@@ -327,7 +364,7 @@ class Loop:
             gate_v=steps_down(gate_v, self._driver.gate_lsb_v),
             width_ns=width_ns,
         )
-        return Shots(cells=at, pulses=pulses)
+        return Shots(cells=at, pulses=pulses, denoise=denoise)
 
 
 def waiting_s(settings: Protocol, passes_done: int = 0) -> float:

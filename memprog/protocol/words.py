@@ -28,6 +28,9 @@ class Reason(enum.IntEnum):
     OUT_OF_BUDGET = 5
     NOT_WIRED = 6
     UNREADABLE = 7
+    OPEN = 8
+    SHORT = 9
+    UNFORMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shots:
-    """One batch of pulses the loop wants: cells (positions in the loop's list) and a pulse for each."""
+    """One batch of pulses the loop wants: cells (positions in the loop's list) and a pulse for each.
+
+    ``denoise`` says that they are meant to be too weak to switch.
+    """
 
     cells: IntArray
     pulses: Pulses
+    denoise: bool

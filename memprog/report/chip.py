@@ -50,7 +50,11 @@ class ChipReport(Report):
     geometry                 object        -      arrays, rows, columns
     capabilities             object        -      fields of memprog.chip.Capabilities, units in their names
     limits                   object        -      the profile's hard limits, units in their names
-    pulses_total             int or null   pulses over the chip's life; null where the chip cannot tell
+    pulses_total             int or null   pulses over the chip's life as the chip counts; null where it cannot tell
+    pulses_recorded          int           pulses the same, as memprog's journals say
+    pulses_per_cell_max      int           pulses of pulses_recorded, to the cell that had most
+    defects_by_reason        object        cells  reason -> number of cells known to be defective
+    defects                  list          -      objects: array, row, column, reason
     clock_s                  float         s      the chip's clock; only differences mean anything
     path                     str or null   -      file of a simulated chip; null for silicon
     ======================== ============= ====== ===================================================================
@@ -64,5 +68,9 @@ class ChipReport(Report):
     capabilities: Mapping[str, Any]
     limits: Mapping[str, Any]
     pulses_total: int | None
+    pulses_recorded: int
+    pulses_per_cell_max: int
+    defects_by_reason: Mapping[str, int]
+    defects: Sequence[Mapping[str, Any]]
     clock_s: float
     path: str | Path | None

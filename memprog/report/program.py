@@ -16,7 +16,8 @@ class ProgramReport(Report):
     ======================== ============== ======== ================================================================
     field                    type           unit     meaning, denominator
     ======================== ============== ======== ================================================================
-    run_id                   str            -        names the run in the journal
+    kind                     str            -        program, or restore
+    run_id                   str            -        names the run in the journal; empty for a dry run
     simulated                bool           -        True when no silicon was involved
     chip                     object         -        maker, model, serial, firmware, as the chip itself told
     profile                  str            -        name of the profile
@@ -27,6 +28,10 @@ class ProgramReport(Report):
     denoise                  bool           -        False with --no-denoise
     dry_run                  bool           -        True: nothing was sent that changes the chip; all counts are plans
     resumed                  bool           -        True when the run took up an earlier, unfinished one
+    resumes                  int            times    it was taken up, this time included
+    limits                   object         -        what every pulse was checked against, units in the names
+    defects_by_reason        object         cells    reason -> number of ``cells`` that were not tried: found defective
+                                                     by the board check, or known to be stuck; part of failed_by_reason
     cells                    int            cells    that were to be programmed, stuck ones included
     cells_done               int            cells    of ``cells``, confirmed by the loop
     cells_failed             int            cells    of ``cells``, given up with a reason
@@ -42,13 +47,14 @@ class ProgramReport(Report):
     denoise_pulses_total     int            pulses   of pulses_total, below the switching threshold
     rounds                   int            rounds   of decide, pulse, read; summed over the arrays
     chip_time_s              float          s        by the chip's clock, verify not included
-    host_time_s              float          s        by the host's clock, verify not included
+    host_time_s              float          s        by the host's clock, of this invocation, verify not included
     arrays                   list           -        objects: array, cells, cells_done, cells_failed, rounds,
                                                      pulses_total, chip_time_s
     verify                   object or null -        a verify report, null with --no-verify and for a dry run
     ======================== ============== ======== ================================================================
     """
 
+    kind: str
     run_id: str
     simulated: bool
     chip: Mapping[str, Any]
@@ -60,6 +66,9 @@ class ProgramReport(Report):
     denoise: bool
     dry_run: bool
     resumed: bool
+    resumes: int
+    limits: Mapping[str, Any]
+    defects_by_reason: Mapping[str, int]
     cells: int
     cells_done: int
     cells_failed: int

@@ -1,8 +1,31 @@
 """One open chip: carries decisions out, within limits, and remembers what it did."""
 
+from memprog.session.allowance import Allowance
+from memprog.session.check import defects_of, look_over, recorded_looks
+from memprog.session.entries import Batch, Fate, Run
 from memprog.session.journal import Journal
-from memprog.session.limits import Permissions
-from memprog.session.run import ArrayOutcome, program_array
+from memprog.session.limits import Permissions, tightened
+from memprog.session.record import ChipRecord
+from memprog.session.replay import settle
+from memprog.session.run import ArrayOutcome, masks_of, part_blob, program_array
 from memprog.session.session import Session
 
-__all__ = ["ArrayOutcome", "Journal", "Permissions", "Session", "program_array"]
+__all__ = [
+    "Allowance",
+    "ArrayOutcome",
+    "Batch",
+    "ChipRecord",
+    "Fate",
+    "Journal",
+    "Permissions",
+    "Run",
+    "Session",
+    "defects_of",
+    "look_over",
+    "masks_of",
+    "part_blob",
+    "program_array",
+    "recorded_looks",
+    "settle",
+    "tightened",
+]

@@ -1,69 +1,48 @@
 """The journal: a durable record of what was done to a chip, in SQLite, one blob a batch, intent before outcome.
 
-What the loop remembers is not stored: it follows from the looks, which are. Numbers are rounded to float32 before the
-loop sees them, so that replaying a journal gives bit for bit the decisions that were taken.
+What the loop remembers is not stored: it follows from the looks, which are. The loop sees numbers as the journal keeps
+them, so that replaying a journal gives bit for bit the decisions that were taken. Rows are only ever added, but for how
+a run ended; every row carries a checksum.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
+import secrets
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from memprog import faults
 from memprog.errors import InputError, StoppedError
+from memprog.session.blobs import Blob
+from memprog.session.entries import PULSE, Batch, Fate, Run
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+BUSY_S = 5.0
+"""How long to wait for another process that is writing to the same journal."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE runs (
-    run_id TEXT PRIMARY KEY, utc TEXT NOT NULL, state TEXT NOT NULL, chip TEXT NOT NULL, image_sha256 TEXT NOT NULL,
-    profile_sha256 TEXT NOT NULL, memprog_version TEXT NOT NULL, argv TEXT NOT NULL, settings TEXT NOT NULL,
-    summary TEXT
-);
-CREATE TABLE batches (
-    batch_id INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs, array_number INTEGER NOT NULL,
-    kind TEXT NOT NULL, intent BLOB NOT NULL, outcome BLOB
-);
-CREATE TABLE outcomes (
-    run_id TEXT NOT NULL REFERENCES runs, array_number INTEGER NOT NULL, cells BLOB NOT NULL,
-    PRIMARY KEY (run_id, array_number)
-);
+CREATE TABLE runs (run_id TEXT PRIMARY KEY, chip TEXT NOT NULL, former INTEGER NOT NULL, state TEXT NOT NULL,
+    facts TEXT NOT NULL, summary TEXT NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE intents (batch_id INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs,
+    array_number INTEGER NOT NULL, kind TEXT NOT NULL, pulses INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    packed BLOB NOT NULL);
+CREATE INDEX intents_of_run ON intents (run_id, kind, batch_id, pulses);
+CREATE TABLE outcomes (batch_id INTEGER PRIMARY KEY REFERENCES intents, checksum INTEGER NOT NULL,
+    packed BLOB NOT NULL);
+CREATE TABLE verdicts (run_id TEXT NOT NULL REFERENCES runs, array_number INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (run_id, array_number))
 """
-
-Blob = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One row of the table of runs; ``state`` is running, finished or stopped."""
-
-    run_id: str
-    utc: str
-    state: str
-    chip: str
-    image_sha256: str
-    summary: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One batch of a run; ``outcome`` is None where its fate is unknown."""
-
-    batch_id: int
-    array: int
-    kind: str
-    intent: dict[str, NDArray[Any]]
-    outcome: dict[str, NDArray[Any]] | None
 
 
 class Journal:
@@ -75,121 +54,255 @@ class Journal:
         Raises:
             InputError: the file is no journal, of another version, or cannot be written.
         """
+        with self._opening(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+            self._make_ready(durable)
+
+    @classmethod
+    def reading(cls, path: Path) -> Self:
+        """Open a journal that must be there, to read only.
+
+        Raises:
+            InputError: no file, no journal, or of another version.
+        """
+        journal = cls.__new__(cls)
+        with journal._opening(path):
+            waiting = path.with_name(path.name + "-wal")
+            # Where nothing waits to be merged, a folder that may not be written to is no obstacle.
+            immutable = "" if waiting.exists() and waiting.stat().st_size else "&immutable=1"
+            journal._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro{immutable}", uri=True, isolation_level=None, timeout=BUSY_S
+            )
+            journal._let_go_unless(journal._check_version)
+        return journal
+
+    @contextlib.contextmanager
+    def _opening(self, path: Path) -> Iterator[None]:
         self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            self._make_ready(durable)
+            yield
         except (OSError, sqlite3.Error) as error:
             raise InputError(f"{path}: cannot be used as a journal: {error}") from error
 
     def _make_ready(self, durable: bool) -> None:
-        """Recognise the file before anything in it is changed; let go of it where it is no journal."""
-        try:
+        """Recognise the file before anything in it is changed."""
+
+        def ready() -> None:
+            if not self._rows("SELECT name FROM sqlite_master"):
+                self._create()
             self._check_version()
+            # Where the file system cannot share memory, as on network drives, SQLite stays with a rollback journal.
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+
+        self._let_go_unless(ready)
+
+    def _let_go_unless(self, fine: Any) -> None:
+        try:
+            fine()
         except BaseException:
             self._db.close()
             raise
 
+    def _create(self) -> None:
+        with self._transaction("schema"):
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            meta = [("format_version", str(FORMAT_VERSION)), ("journal_id", secrets.token_hex(8))]
+            self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+
     def _check_version(self) -> None:
-        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not tables:
-            with self._transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute("INSERT INTO meta VALUES ('format_version', ?)", (str(FORMAT_VERSION),))
-            return
         found = self._db.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()
         if found is None or found[0] != str(FORMAT_VERSION):
             raise InputError(
                 f"{self._path}: journal of format {found and found[0]}; this memprog reads {FORMAT_VERSION}"
             )
 
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
+
+    @property
+    def journal_id(self) -> str:
+        """Tells one journal from another."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'journal_id'")
+        return str(rows[0][0]) if rows else ""
+
     def start_run(
         self,
         run_id: str,
         *,
-        utc: str,
         chip: str,
-        image_sha256: str,
-        profile_sha256: str,
-        memprog_version: str,
-        argv: list[str],
-        settings: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        parts: Mapping[int, Blob] | None = None,
+        after: int | None = None,
     ) -> None:
-        """Open a run; every batch from now on belongs to one."""
-        row = (run_id, utc, "running", chip, image_sha256, profile_sha256, memprog_version)
-        with self._transaction():
-            self._db.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                (*row, json.dumps(argv), json.dumps(dict(settings), sort_keys=True)),
-            )
+        """Open a run; every batch from now on belongs to one.
+
+        Args:
+            run_id: names the run.
+            chip: serial of the chip.
+            facts: what it began with; see Run.
+            parts: for each array a blob that says which cells the run is about.
+            after: batch ids of the run are above this, so that no chip ever hears one id twice.
+        """
+        with self._transaction("run"):
+            self._put_run(Run(run_id=run_id, chip=chip, former=False, state="running", facts=dict(facts), summary={}))
+            first = max(self._newest(), -1 if after is None else after) + 1
+            for number, (array, blob) in enumerate((parts or {}).items()):
+                self._put_intent(first + number, run_id, array, "part", 0, blob)
 
     def end_run(self, run_id: str, state: str, summary: Mapping[str, Any]) -> None:
-        """Close a run as finished or stopped."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE runs SET state = ?, summary = ? WHERE run_id = ?",
-                (state, json.dumps(dict(summary), sort_keys=True), run_id),
-            )
+        """Say how a run ended, or what became of it since; what the summary said before is kept."""
+        with self._transaction("end"):
+            run = self.run(run_id)
+            summary = {**run.summary, **summary}
+            self._put_run(dataclasses.replace(run, state=state, summary=summary))
 
-    def intend(self, run_id: str, array: int, kind: str, intent: Blob) -> int:
+    def disown(self, chip: str) -> None:
+        """Mark the runs of a serial as those of a chip that has been replaced."""
+        with self._transaction("end"):
+            for run in self.runs(chip):
+                self._put_run(dataclasses.replace(run, former=True))
+
+    def intend(self, run_id: str, array: int, kind: str, intent: Blob, *, pulses: int = 0) -> int:
         """Write down what is about to be sent; returns the batch id."""
-        with self._transaction():
-            cursor = self._db.execute(
-                "INSERT INTO batches (run_id, array_number, kind, intent) VALUES (?, ?, ?, ?)",
-                (run_id, array, kind, save(dict(intent))),
-            )
-        if cursor.lastrowid is None:
-            raise StoppedError(f"{self._path}: the journal gave no number to a batch; nothing was sent")
-        return cursor.lastrowid
+        with self._transaction("intent"):
+            batch_id = self._newest() + 1
+            self._put_intent(batch_id, run_id, array, kind, pulses, intent)
+        return batch_id
 
     def record(self, batch_id: int, outcome: Blob) -> None:
         """Write down what became of a batch."""
-        with self._transaction():
-            self._db.execute("UPDATE batches SET outcome = ? WHERE batch_id = ?", (save(dict(outcome)), batch_id))
+        with self._transaction("outcome"):
+            packed = save(dict(outcome))
+            checksum = _checksum([batch_id], packed)
+            self._db.execute("INSERT INTO outcomes VALUES (?, ?, ?)", (batch_id, checksum, packed))
 
     def record_cells(self, run_id: str, array: int, cells: Blob) -> None:
         """Keep the final verdict on the cells of one array."""
-        with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?)", (run_id, array, save(dict(cells))))
+        with self._transaction("cells"):
+            packed = save(dict(cells))
+            row = (run_id, array, _checksum([run_id, array], packed), packed)
+            self._db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", row)
 
-    def runs(self) -> list[Run]:
-        """All runs, newest first."""
-        rows = self._rows("SELECT run_id, utc, state, chip, image_sha256, summary FROM runs ORDER BY rowid DESC")
-        return [
-            Run(run_id=r[0], utc=r[1], state=r[2], chip=r[3], image_sha256=r[4], summary=self._summary(r[5] or "{}"))
-            for r in rows
-        ]
+    def runs(self, chip: str | None = None) -> list[Run]:
+        """All runs, or those of one chip that is still there, newest first."""
+        rows = self._rows("SELECT * FROM runs ORDER BY rowid DESC")
+        runs = [self._run(row) for row in rows]
+        return [run for run in runs if chip is None or (run.chip == chip and not run.former)]
+
+    def run(self, run_id: str) -> Run:
+        """One run.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        rows = self._rows("SELECT * FROM runs WHERE run_id = ?", (run_id,))
+        if not rows:
+            raise InputError(f"{self._path}: there is no run {run_id}")
+        return self._run(rows[0])
 
     def cells_of(self, run_id: str, array: int) -> dict[str, NDArray[Any]] | None:
         """The final verdict on the cells of one array, or None."""
-        rows = self._rows("SELECT cells FROM outcomes WHERE run_id = ? AND array_number = ?", (run_id, array))
-        return self._unpacked(rows[0][0]) if rows else None
+        query = "SELECT checksum, packed FROM verdicts WHERE run_id = ? AND array_number = ?"
+        rows = self._rows(query, (run_id, array))
+        return self._unpacked(rows[0][1], rows[0][0], [run_id, array]) if rows else None
 
-    def batches(self, run_id: str) -> Iterator[Batch]:
-        """Every batch of a run, in order."""
-        ids = self._rows("SELECT batch_id FROM batches WHERE run_id = ? ORDER BY batch_id", (run_id,))
-        for (batch_id,) in ids:
-            query = "SELECT array_number, kind, intent, outcome FROM batches WHERE batch_id = ?"
-            array, kind, intent, outcome = self._rows(query, (batch_id,))[0]
-            yield Batch(
-                batch_id=batch_id,
-                array=array,
-                kind=kind,
-                intent=self._unpacked(intent),
-                outcome=None if outcome is None else self._unpacked(outcome),
-            )
+    def batches(
+        self, run_id: str, *, kind: str | None = None, array: int | None = None, after: int = -1
+    ) -> Iterator[Batch]:
+        """Every batch of a run, or those of one kind, of one array, or beyond one id, in order."""
+        query = "SELECT batch_id, kind, array_number FROM intents WHERE run_id = ? AND batch_id > ? ORDER BY batch_id"
+        for batch_id, its_kind, its_array in self._rows(query, (run_id, after)):
+            if kind in (None, its_kind) and array in (None, its_array):
+                yield self._batch(batch_id)
 
-    def pulses(self, run_id: str) -> int:
+    def pulses(self, run_id: str, *, after: int = -1) -> int:
         """Pulses of a run, those of unknown fate counted as given."""
-        return sum(len(batch.intent["bias"]) for batch in self.batches(run_id) if batch.kind == "pulse")
+        return sum(pulses for _, pulses, fate in self._pulse_rows(run_id, after) if fate is not Fate.NOT_APPLIED)
+
+    def unsettled(self, chip: str) -> list[Batch]:
+        """Batches of pulses to a chip whose fate nobody has looked into, oldest first."""
+        found = []
+        for run in reversed(self.runs(chip)):
+            query = (
+                "SELECT batch_id FROM intents WHERE run_id = ? AND kind = ? AND NOT EXISTS "
+                "(SELECT 1 FROM outcomes WHERE outcomes.batch_id = intents.batch_id) ORDER BY batch_id"
+            )
+            found += [self._batch(batch_id) for (batch_id,) in self._rows(query, (run.run_id, PULSE))]
+        return found
+
+    def newest_pulses(self, chip: str) -> tuple[int, int]:
+        """Ids of the newest batch of pulses known to have reached a chip, and of the newest one sent; -1 for none."""
+        rows = [row for run in self.runs(chip) for row in self._pulse_rows(run.run_id)]
+        known = [batch_id for batch_id, _, fate in rows if fate in (None, Fate.APPLIED)]
+        return max(known, default=-1), max((batch_id for batch_id, _, _ in rows), default=-1)
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def _pulse_rows(self, run_id: str, after: int = -1) -> list[tuple[int, int, Fate | None]]:
+        """Id, number of pulses, and fate of every batch of pulses: None where all went well, UNKNOWN where open."""
+        query = (
+            "SELECT intents.batch_id, pulses, outcomes.checksum, outcomes.packed FROM intents "
+            "LEFT JOIN outcomes ON outcomes.batch_id = intents.batch_id "
+            "WHERE run_id = ? AND kind = ? AND intents.batch_id > ?"
+        )
+        found = []
+        for batch_id, pulses, checksum, packed in self._rows(query, (run_id, PULSE, after)):
+            outcome = None if packed is None else self._unpacked(packed, checksum, [batch_id])
+            batch = Batch(batch_id=batch_id, array=0, kind=PULSE, intent={}, outcome=outcome)
+            found.append((batch_id, int(pulses), Fate.UNKNOWN if outcome is None else batch.fate))
+        return found
+
+    def _newest(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(batch_id), -1) FROM intents").fetchone()[0])
+
+    def _put_intent(self, batch_id: int, run_id: str, array: int, kind: str, pulses: int, intent: Blob) -> None:
+        packed = save(dict(intent))
+        checksum = _checksum([batch_id, run_id, array, kind, pulses], packed)
+        row = (batch_id, run_id, array, kind, pulses, checksum, packed)
+        self._db.execute("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _put_run(self, run: Run) -> None:
+        facts, summary = (json.dumps(dict(part), sort_keys=True) for part in (run.facts, run.summary))
+        row = [run.run_id, run.chip, int(run.former), run.state, facts, summary]
+        self._db.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET "
+            "former = excluded.former, state = excluded.state, summary = excluded.summary, "
+            "checksum = excluded.checksum",
+            [*row, _checksum(row)],
+        )
+
+    def _batch(self, batch_id: int) -> Batch:
+        query = "SELECT batch_id, run_id, array_number, kind, pulses, checksum, packed FROM intents WHERE batch_id = ?"
+        *facts, checksum, packed = self._rows(query, (batch_id,))[0]
+        result = self._rows("SELECT checksum, packed FROM outcomes WHERE batch_id = ?", (batch_id,))
+        return Batch(
+            batch_id=batch_id,
+            array=facts[2],
+            kind=facts[3],
+            intent=self._unpacked(packed, checksum, facts),
+            outcome=self._unpacked(result[0][1], result[0][0], [batch_id]) if result else None,
+        )
+
+    def _run(self, row: tuple[Any, ...]) -> Run:
+        *facts, checksum = row
+        if checksum != _checksum(facts):
+            raise InputError(f"{self._path}: the journal is damaged: the row of a run does not fit its checksum")
+        run_id, chip, former, state, began, summary = facts
+        return Run(
+            run_id=run_id,
+            chip=chip,
+            former=bool(former),
+            state=state,
+            facts=json.loads(began),
+            summary=json.loads(summary),
+        )
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -197,21 +310,18 @@ class Journal:
         except sqlite3.Error as error:
             raise InputError(f"{self._path}: the journal cannot be read: {error}") from error
 
-    def _summary(self, text: str) -> dict[str, Any]:
+    def _unpacked(self, packed: bytes, checksum: int, facts: list[Any]) -> dict[str, NDArray[Any]]:
         try:
-            return dict(json.loads(text))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{self._path}: the summary of a run cannot be read: {error}") from error
-
-    def _unpacked(self, blob: bytes) -> dict[str, NDArray[Any]]:
-        try:
-            return dict(load(blob))
+            if checksum == _checksum(facts, packed):
+                return dict(load(packed))
         except (SafetensorError, TypeError, ValueError) as error:
             raise InputError(f"{self._path}: the journal holds a batch that cannot be read: {error}") from error
+        raise InputError(f"{self._path}: the journal is damaged: a batch does not fit its checksum")
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, what: str) -> Iterator[None]:
         """All or nothing, committed at the end; a disk that is full stops the run, with what was done recorded."""
+        faults.point(f"before journal {what}")
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -223,8 +333,8 @@ class Journal:
             if not isinstance(error, sqlite3.Error):
                 raise
             raise StoppedError(f"{self._path}: the journal cannot be written: {error}") from error
+        faults.point(f"after journal {what}")
 
 
-def float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Round as the journal does."""
-    return np.asarray(values, dtype=np.float32)
+def _checksum(facts: list[Any], packed: bytes = b"") -> int:
+    return zlib.crc32(packed, zlib.crc32(json.dumps(facts, default=repr).encode()))

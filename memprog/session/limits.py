@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from memprog.chip import Bias, FloatArray, IntArray, Pulses, ReadSpec
-from memprog.errors import LimitError
+from memprog.errors import InputError, LimitError
 from memprog.profile import Limits
 
 NOTHING = "nothing was applied"
@@ -31,9 +31,13 @@ def tightened(limits: Limits, **lower: Any) -> Limits:
     """Lower some limits for one run.
 
     Raises:
+        InputError: there is no limit of that name.
         LimitError: one of them would be wider than the profile's.
     """
+    known = [field.name for field in dataclasses.fields(limits)]
     for name, value in lower.items():
+        if name not in known:
+            raise InputError(f"there is no limit '{name}'; there are: {', '.join(known)}")
         hard = getattr(limits, name)
         wider = value < hard if name.endswith("min_ns") else value > hard
         if wider or not np.isfinite(value) or value < 0:
@@ -55,7 +59,7 @@ def check_pulses(
         pulses: n pulses.
         conductance_usiemens: (n,) the most each cell may conduct in its pulse; NaN is refused.
         spent_run: (n,) pulses each cell was given in this run.
-        spent_life: (n,) pulses each cell was given as far as is known; today that is this run.
+        spent_life: (n,) pulses each cell was given over its life, as far as is known.
         limits: of the profile, or tighter.
         permissions: of this run.
 

@@ -8,11 +8,15 @@ from typing import Self
 
 import numpy as np
 
-from memprog.chip import Cells, Chip, FloatArray, IntArray, Pulses, Reading, ReadSpec, Status, conductance_usiemens
+from memprog import stopping
+from memprog.chip import Cells, Chip, ChipGeometry, FloatArray, Identity, IntArray, Pulses, Reading, ReadSpec, Status
 from memprog.errors import InputError
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Look, Seen, conducting_usiemens
-from memprog.session.journal import Journal, float32
+from memprog.session.allowance import Allowance
+from memprog.session.blobs import Blob, once, pulse_blob, seen_blob, seen_of
+from memprog.session.entries import PULSE
+from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, check_pulses, check_read, tightened
 from memprog.session.plan import read_groups
 
@@ -34,6 +38,8 @@ class Session:
         run_id: str = "",
         permissions: Permissions | None = None,
         limits: Limits | None = None,
+        allowance: Allowance | None = None,
+        spent_life: IntArray | None = None,
     ) -> None:
         """Take hold of a chip.
 
@@ -44,6 +50,8 @@ class Session:
             run_id: the run in the journal that batches belong to.
             permissions: what the operator allowed; nothing by default.
             limits: tighter than the profile's.
+            allowance: what this invocation may spend; without bound by default.
+            spent_life: (arrays, rows, columns) pulses the cells have had before this session; none by default.
         """
         size, wanted = chip.geometry, profile.geometry
         if (size.rows, size.columns) != (wanted.rows, wanted.columns):
@@ -55,11 +63,13 @@ class Session:
         self._limits = (
             tightened(profile.limits, **{k: getattr(limits, k) for k in limits.__slots__}) if limits else profile.limits
         )
-        self._permissions = permissions or Permissions()
+        self._permissions, self._allowance = permissions or Permissions(), allowance or Allowance()
         shape = (size.arrays, size.rows, size.columns)
         self._readback_usiemens = np.full(shape, np.nan)
         self._expected_usiemens = np.full(shape, np.nan)
         self._pulses_run = np.zeros(shape, dtype=np.int64)
+        self._spent_life = np.zeros(shape, dtype=np.int64) if spent_life is None else spent_life.astype(np.int64)
+        self._clock_ahead_s = 0.0
 
     def __enter__(self) -> Self:
         """Nothing is driven until the first batch."""
@@ -70,9 +80,27 @@ class Session:
         self.close()
 
     @property
-    def chip(self) -> Chip:
-        """The chip, for questions that change nothing: who it is, what it can do, its clock."""
-        return self._chip
+    def identity(self) -> Identity:
+        """Who the chip is."""
+        return self._chip.identity
+
+    @property
+    def geometry(self) -> ChipGeometry:
+        """How many cells the chip has."""
+        return self._chip.geometry
+
+    @property
+    def run_id(self) -> str:
+        """The run in the journal that batches belong to."""
+        return self._run_id
+
+    def last_batch_id(self) -> int | None:
+        """The last batch of pulses the chip carried out; None where there was none, or it cannot know."""
+        return self._chip.last_batch_id()
+
+    def clock_s(self) -> float:
+        """Chip time in seconds; it goes on where the journal of a resumed run left it."""
+        return self._chip.clock_s() + self._clock_ahead_s
 
     @property
     def limits(self) -> Limits:
@@ -89,33 +117,43 @@ class Session:
         cells.check_inside(self._chip.geometry)
         self._expected_usiemens[cells.array, cells.row, cells.column] = conductance_usiemens
 
-    def look(self, cells: Cells, look: Look) -> Seen:
-        """Wait as the look asks, then read cells (n,); conductances rounded as the journal keeps them.
+    def look(self, cells: Cells, look: Look, *, gate_v: float | None = None) -> Seen:
+        """Wait as the look asks, then read cells (n,) of one array; numbers are rounded as the journal keeps them.
 
         Raises:
             LimitError: the profile's read voltages are beyond its limits.
             InstrumentError: the readout failed; no cell was disturbed.
+            StoppedError: the time this invocation may take is used up.
         """
         cells.check_inside(self._chip.geometry)
-        check_read(self._spec(look.samples, look.interval_s, None), self._limits)
+        spec = self._spec(look.samples, look.interval_s, gate_v)
+        check_read(spec, self._limits)
+        self._allowance.check_time()
         if look.wait_s > 0:
             self._chip.wait(look.wait_s)
         array = int(cells.array[0]) if len(cells) else 0
-        batch_id = self._intend(array, f"read {look.stage}", {"samples": np.array([look.samples])})
-        reading = self._read(cells, look.samples, look.interval_s)
-        seen = self._seen(reading)
-        if batch_id is not None and self._journal is not None:
-            self._journal.record(batch_id, _seen_blob(seen))
-        self._readback_usiemens[cells.array, cells.row, cells.column] = seen.readback_usiemens
+        with stopping.held():
+            batch_id = self._intend(array, f"read {look.stage}", {"samples": np.array([look.samples])})
+            blob = seen_blob(self._on_run_clock(self._read(cells, spec)))
+            if batch_id is not None and self._journal is not None:
+                self._journal.record(batch_id, blob)
+        seen = seen_of(blob)
+        if gate_v is None:
+            self.recall_readback(cells, seen)
         return seen
 
+    def recall_readback(self, cells: Cells, seen: Seen) -> None:
+        """Know what cells (n,) conduct, from a look now or from one that the journal remembers."""
+        self._readback_usiemens[cells.array, cells.row, cells.column] = seen.readback_usiemens
+
     def fire(self, cells: Cells, pulses: Pulses) -> None:
-        """Give each cell its pulse, if every one of them is within every limit.
+        """Give each cell of a batch, all of one array, its pulse, if every one of them is within every limit.
 
         Raises:
             LimitError: one of them is not; nothing was applied.
             InputError: cells that are not on the chip, that stand twice, or are not as many as pulses; the same.
             InstrumentError: the batch failed on the way; its fate is in the journal as unknown.
+            StoppedError: this invocation may not spend so many pulses; nothing was applied.
         """
         if self._journal is None:
             raise InputError("a session without a journal may read only; nothing was applied")
@@ -124,19 +162,30 @@ class Session:
             return
         at = (cells.array, cells.row, cells.column)
         spent = self._pulses_run[at]
-        check_pulses(pulses, self._conducting(at), spent, spent, self._limits, self._permissions)
-        batch_id = self._intend(
-            int(cells.array[0]), "pulse", _pulse_blob(cells, pulses, self._profile.geometry.columns)
-        )
-        self._pulses_run[at] += 1
-        delivered = self._chip.pulse(cells, pulses, batch_id or 0)
-        self._journal.record(batch_id or 0, {"status": delivered.status})
+        check_pulses(pulses, self._conducting(at), spent, self._spent_life[at] + spent, self._limits, self._permissions)
+        self._allowance.spend_pulses(len(cells))
+        blob = pulse_blob(cells, pulses, self._profile.geometry.columns)
+        with stopping.held():
+            batch_id = self._journal.intend(self._run_id, int(cells.array[0]), PULSE, blob, pulses=len(cells))
+            self._pulses_run[at] += 1
+            delivered = self._chip.pulse(cells, pulses, batch_id)
+            self._journal.record(batch_id, {"status": once(delivered.status)})
 
-    def begin(self, array: int, settings: dict[str, float]) -> None:
-        """Write down what the loop starts an array with, so that its journal can be replayed."""
-        batch_id = self._intend(array, "start", {name: np.array([value]) for name, value in settings.items()})
+    def recall_pulses(self, cells: Cells) -> None:
+        """Count pulses that the journal of a resumed run remembers; over its life a cell has them counted already."""
+        at = (cells.array, cells.row, cells.column)
+        self._pulses_run[at] += 1
+        self._spent_life[at] -= 1
+
+    def recall_clock(self, time_s: float) -> None:
+        """Let chip time go on from the latest that a resumed run knows: the clock of a rack starts anew."""
+        self._clock_ahead_s = max(time_s - self._chip.clock_s(), 0.0)
+
+    def note(self, array: int, kind: str, blob: Blob) -> None:
+        """Write down something that is not sent to the chip, and that replaying the journal needs."""
+        batch_id = self._intend(array, kind, blob)
         if batch_id is not None and self._journal is not None:
-            self._journal.record(batch_id, {"status": np.zeros(1, dtype=np.uint8)})
+            self._journal.record(batch_id, {"time_s": np.array([self.clock_s()])})
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
@@ -144,15 +193,20 @@ class Session:
 
     def close(self) -> None:
         """Bring outputs to zero and let go of the chip."""
-        self._chip.make_safe()
-        self._chip.close()
+        try:
+            self._chip.make_safe()
+        finally:
+            self._chip.close()
 
     def _conducting(self, at: tuple[IntArray, IntArray, IntArray]) -> FloatArray:
         """The most each cell may conduct in a pulse, by its last reading; without one it counts as beyond scale."""
         readout = self._profile.readout
         return conducting_usiemens(self._readback_usiemens[at], readout.range_a / readout.read_v * 1e6)
 
-    def _intend(self, array: int, kind: str, blob: dict[str, np.ndarray]) -> int | None:
+    def _on_run_clock(self, reading: Reading) -> Reading:
+        return dataclasses.replace(reading, time_s=reading.time_s + self._clock_ahead_s)
+
+    def _intend(self, array: int, kind: str, blob: Blob) -> int | None:
         return self._journal.intend(self._run_id, array, kind, blob) if self._journal else None
 
     def _check_addresses(self, cells: Cells, pulses: int) -> None:
@@ -163,28 +217,27 @@ class Session:
         if not np.count_nonzero(once) == len(cells) == pulses:
             raise InputError(f"{pulses} pulses for {np.count_nonzero(once)} different cells; nothing was applied")
 
-    def _read(self, cells: Cells, samples: int, interval_s: float) -> Reading:
+    def _read(self, cells: Cells, spec: ReadSpec) -> Reading:
         """Read in groups; cells of a group that drew too much are read again, each alone."""
         row_max_a = min(self._chip.capabilities.row_current_max_a, self._limits.row_current_max_a)
         sharing = dataclasses.replace(self._chip.capabilities, row_current_max_a=row_max_a)
         group = read_groups(cells, self._expected_a(cells), self._chip.geometry, sharing)
-        reading = self._chip.read(cells, self._spec(samples, interval_s, group))
+        reading = self._chip.read(cells, dataclasses.replace(spec, group=group))
         tripped = np.flatnonzero(reading.status == Status.OVER_RANGE)
         if len(tripped):
-            alone = self._spec(samples, interval_s, np.arange(len(tripped)))
+            alone = dataclasses.replace(spec, group=np.arange(len(tripped)))
             return _merged(reading, self._chip.read(cells.take(tripped), alone), tripped)
         return reading
 
-    def _spec(self, samples: int, interval_s: float, group: IntArray | None) -> ReadSpec:
+    def _spec(self, samples: int, interval_s: float, gate_v: float | None) -> ReadSpec:
         readout = self._profile.readout
         return ReadSpec(
             read_v=readout.read_v,
-            gate_v=readout.read_gate_v,
+            gate_v=readout.read_gate_v if gate_v is None else gate_v,
             aperture_ns=readout.aperture_ns,
             settle_ns=readout.settle_ns,
             samples=samples,
             interval_s=interval_s,
-            group=group,
         )
 
     def _expected_a(self, cells: Cells) -> FloatArray:
@@ -194,36 +247,6 @@ class Session:
         unknown = UNKNOWN_FACTOR * self._profile.levels.max_usiemens
         careful = np.where(np.isnan(self._readback_usiemens[at]), unknown, known)
         return careful * 1e-6 * self._profile.readout.read_v
-
-    def _seen(self, reading: Reading) -> Seen:
-        conductance = conductance_usiemens(reading.current_a, reading.offset_a, reading.sense_v)
-        return Seen(
-            readback_usiemens=float32(conductance).astype(np.float64),
-            noise_usiemens=float32(reading.current_std_a / reading.sense_v * 1e6).astype(np.float64),
-            lag1=float32(reading.lag1).astype(np.float64),
-            status=reading.status,
-            time_s=float(reading.time_s.max(initial=0.0)),
-        )
-
-
-def _seen_blob(seen: Seen) -> dict[str, np.ndarray]:
-    return {
-        "readback_usiemens": float32(seen.readback_usiemens),
-        "noise_usiemens": float32(seen.noise_usiemens),
-        "lag1": float32(seen.lag1),
-        "status": seen.status,
-        "time_s": np.array([seen.time_s]),
-    }
-
-
-def _pulse_blob(cells: Cells, pulses: Pulses, columns: int) -> dict[str, np.ndarray]:
-    return {
-        "cell": (cells.row * columns + cells.column).astype(np.uint32),
-        "bias": pulses.bias,
-        "amplitude_v": float32(pulses.amplitude_v),
-        "gate_v": float32(pulses.gate_v),
-        "width_ns": pulses.width_ns.astype(np.uint32),
-    }
 
 
 def _merged(first: Reading, again: Reading, where: IntArray) -> Reading:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from memprog.chip import FloatArray, IntArray, Mask, Pulses
 from memprog.profile import Simulation
-from memprog.simchip.state import Record, plant_traps
+from memprog.simchip.state import SHORT, Record, plant_traps
 
 Float32Array = NDArray[np.float32]
 
@@ -20,14 +20,18 @@ COMPLETED_GAIN = (0.5, 1.5)
 """A channel that is completed adds this many times its trap's step (assumption)."""
 CLOSED_USIEMENS = 1e-3
 """Leakage of a closed access transistor (assumption)."""
+BYPASS_USIEMENS = 1e12
+"""Stands for the transistor of a short, which goes past it: a number that adds nothing to any series."""
 LEAST_USIEMENS = 0.1
-"""A memristor never conducts less, relaxation included (assumption)."""
+"""A memristor never conducts less, relaxation included (assumption); a cell that is open has none to speak of."""
 
 
 def transistor_usiemens(silicon: Record, at: IntArray, gate_v: FloatArray | float, simulation: Simulation) -> Any:
     """Conductance of the access transistor in its linear region; a closed one leaks a thousandth of a uS."""
     overdrive = np.maximum(np.asarray(gate_v) - simulation.transistor_threshold_v, 0.0)
-    return np.maximum(simulation.transistor_usiemens_per_v * silicon["transistor"][at] * overdrive, CLOSED_USIEMENS)
+    usiemens = np.maximum(simulation.transistor_usiemens_per_v * silicon["transistor"][at] * overdrive, CLOSED_USIEMENS)
+    usiemens[silicon["stuck"][at] == SHORT] = BYPASS_USIEMENS
+    return usiemens
 
 
 def relaxation_times_s(simulation: Simulation) -> FloatArray:
@@ -43,7 +47,13 @@ def flicker_times_s(simulation: Simulation) -> FloatArray:
 def memristor_usiemens(state: Record, at: IntArray) -> FloatArray:
     """The complete channel as it is now, relaxation under way included."""
     unrelaxed: FloatArray = state["unrelaxed"][:, at].sum(axis=0, dtype=np.float64)
-    return np.asarray(np.maximum(state["memristor"][at] + unrelaxed, LEAST_USIEMENS))
+    relaxed = state["memristor"][at]
+    return np.asarray(not_below_least(relaxed + unrelaxed, relaxed))
+
+
+def not_below_least(memristor: Any, relaxed: Any) -> Any:
+    """Keep what relaxation takes from falling below the least there is; what is open was below it from the start."""
+    return np.maximum(memristor, np.minimum(relaxed, LEAST_USIEMENS))
 
 
 def in_series(memristor: FloatArray, transistor: FloatArray) -> FloatArray:
@@ -175,7 +185,8 @@ def _move(
     lost = (simulation.relaxation_fraction_per_decade + spread) * change
     lost += np.where(alive, np.clip(floor, -np.abs(change), np.abs(change)), 0.0)
     kept = state["memristor"][at] + change - simulation.relaxation_decades * lost
-    state["memristor"][at] = np.clip(kept, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
+    clipped = np.clip(kept, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
+    state["memristor"][at] = np.where(alive, clipped, kept)
     state["unrelaxed"][:, at] += lost.astype(np.float32)
 
 

@@ -33,8 +33,9 @@ from memprog.errors import InputError, InstrumentError
 from memprog.profile import ChipProfile
 from memprog.simchip import cells as physics
 from memprog.simchip.readout import Line, line_of, lsb_amperes, parts, sample, statistics
+from memprog.simchip.soundness import MOST_S
 from memprog.simchip.state import Record, make_generator, restore_generator, store_generator
-from memprog.simchip.store import ChipFile, serial_of
+from memprog.simchip.store import ChipFile
 
 READ_BIAS_V = 0.2
 """Traps keep the kinetics of the read bias while nobody looks: none were measured at 0 V (assumption)."""
@@ -61,9 +62,8 @@ class SimChip:
     def __init__(self, path: Path, profile: ChipProfile) -> None:
         self._file = ChipFile(path, profile)
         self._profile = profile
-        self._header = self._file.header[0]
-        self._clock_s = float(self._header["clock_s"])
-        self._last_batch = int(self._header["last_batch"])
+        self._clock_s = self._file.summary.clock_s
+        self._last_batch = self._file.summary.last_batch
         self._states: dict[int, Record] = {}
         self._rngs: dict[int, np.random.Generator] = {}
         driven = [bias for bias in Bias if profile.bias_table[bias.name]["bit_line"] == "amplitude"]
@@ -71,9 +71,15 @@ class SimChip:
 
     @property
     def identity(self) -> Identity:
-        """Maker, model and a serial number that follows from seed, size and profile."""
-        serial = serial_of(self._header)
-        return Identity(maker="memprog", model=self._profile.name, serial=serial, firmware="simchip 1", simulated=True)
+        """Maker, model and a serial number that follows from seed, size and profile; its file tells it from twins."""
+        return Identity(
+            maker="memprog",
+            model=self._profile.name,
+            serial=self._file.summary.serial,
+            firmware="simchip 1",
+            simulated=True,
+            unit=str(self._file.path.resolve()),
+        )
 
     @property
     def geometry(self) -> ChipGeometry:
@@ -156,9 +162,13 @@ class SimChip:
         return samples
 
     def pulse(self, cells: Cells, pulses: Pulses, batch_id: int) -> Delivered:
-        """Give each cell one pulse; durable before it returns. See the contract."""
-        self._check_batch(cells, pulses)
+        """Give each cell one pulse; durable before it returns. See the contract.
+
+        A kill leaves a batch in one array wholly carried out or not at all, and one over several array by array.
+        """
+        self._check_batch(cells, pulses, batch_id)
         delivered, status = self._converted(pulses)
+        end_s = self._clock_s + self._shots_s(delivered)
         for array, where, at in self._by_array(cells):
             physics.relax(self._states[array], at, self._clock_s, self._profile.simulation)
             physics.apply_pulses(
@@ -170,15 +180,16 @@ class SimChip:
                 self._profile.simulation,
                 self._rngs[array],
             )
-        self._last_batch = batch_id
-        self._header["pulses"] += len(cells)
-        self._clock_s += self._shots_s(delivered)
-        self._commit(cells)
+            self._states[array]["last_batch"], self._states[array]["last_batch_s"] = batch_id, end_s
+            self._states[array]["pulses"] += len(where)
+            self._last_batch = batch_id
+        self._clock_s = end_s
+        self._commit(np.unique(cells.array))
         return Delivered(status=status, amplitude_v=delivered.amplitude_v, time_s=self._clock_s)
 
     def last_batch_id(self) -> int | None:
         """The last batch carried out; None before the first."""
-        return None if self._last_batch < 0 else self._last_batch
+        return self._last_batch
 
     def multiply(self, array: int, row_v: FloatArray, rows: Sequence[int] | IntArray, gate_v: float) -> Product:
         """Apply row_v to rows of an array and sense all columns; see the contract."""
@@ -196,24 +207,24 @@ class SimChip:
         current_a = np.einsum("br,rc->bc", row_v, conductance) * 1e-6
         self._clock_s += len(row_v) * (readout.aperture_ns + readout.settle_ns) * 1e-9
         current_a += self._product_noise_a(array, current_a.shape, spec)
-        self._commit(cells)
+        self._commit(np.array([array]))
         saturated = np.abs(current_a) >= readout.range_a
         lsb_a = lsb_amperes(spec, self._profile.readout)
         return Product(current_a=np.where(saturated, np.nan, np.rint(current_a / lsb_a) * lsb_a), saturated=saturated)
 
     def wait(self, seconds: float) -> None:
         """Move the clock; cells age when they are next touched."""
-        if seconds < 0:
+        if not 0.0 <= seconds <= MOST_S - self._clock_s:
             raise InputError(f"cannot wait {seconds} s")
         self._clock_s += seconds
-        self._header["clock_s"] = self._clock_s
+        self._file.set_clock(self._clock_s)
 
     def make_safe(self) -> None:
         """Nothing is driven between calls, so there is nothing to bring to zero."""
 
     def close(self) -> None:
         """Hand the file to the disk and forget it."""
-        self._file.flush()
+        self._file.close()
 
     def _by_array(self, cells: Cells) -> Iterator[tuple[int, IntArray, IntArray]]:
         """For each array of a batch: its number, where its cells stand in the batch, their flat index in it."""
@@ -256,8 +267,10 @@ class SimChip:
         noise_a = self._profile.readout.white_noise_usiemens * 1e-6 * spec.read_v * narrowing**0.5
         return np.asarray(noise_a * self._rngs[array].standard_normal(shape))
 
-    def _check_batch(self, cells: Cells, pulses: Pulses) -> None:
+    def _check_batch(self, cells: Cells, pulses: Pulses, batch_id: int) -> None:
         """Refuse a batch that no chip could carry out."""
+        if not 0 <= batch_id < 2**63:
+            raise InputError(f"a batch cannot have the number {batch_id}")
         cells.check_inside(self.geometry)
         flat = (cells.array * self.geometry.rows + cells.row) * self.geometry.columns + cells.column
         if len(np.unique(flat)) != len(flat):
@@ -329,14 +342,12 @@ class SimChip:
         for array, where, at in self._by_array(cells):
             state = self._states[array]
             state["relaxed_until_s"][at] = state["noise_until_s"][at] = schedule.left_s[where]
-        self._commit(cells)
+        self._commit(np.unique(cells.array))
 
-    def _commit(self, cells: Cells) -> None:
-        """Make the touched arrays durable. The clock goes first: no kill must leave a cell in the future."""
-        self._header["clock_s"] = self._clock_s
-        # Before the cells: a kill in between counts a batch as applied that was not, never the other way round.
-        self._header["last_batch"] = self._last_batch
-        for array in np.unique(cells.array).tolist():
+    def _commit(self, arrays: IntArray) -> None:
+        """Make the touched arrays durable, each with its part of a batch and the time."""
+        for array in arrays.tolist():
+            self._states[array]["clock_s"] = self._clock_s
             store_generator(self._rngs[array], self._states[array])
             self._file.commit(array, self._states[array])
 

@@ -82,8 +82,8 @@ def _quiet(
     kept = (decay ** np.arange(1, spec.samples + 1)[:, None]).astype(np.float32)
     # Not a BLAS product: that may add in another order with another number of threads.
     memristor: Float32Array = np.einsum("jk,kn->jn", kept, state["unrelaxed"][:, at])
-    memristor += state["memristor"][at].astype(np.float32)
-    np.maximum(memristor, physics.LEAST_USIEMENS, out=memristor)
+    relaxed = state["memristor"][at].astype(np.float32)
+    memristor = physics.not_below_least(memristor + relaxed, relaxed)
     transistor = physics.transistor_usiemens(silicon, at, spec.gate_v, simulation).astype(np.float32)
     state["unrelaxed"][:, at] *= kept[-1][:, None]
     series: Float32Array = memristor * transistor / (memristor + transistor)

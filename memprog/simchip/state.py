@@ -14,18 +14,42 @@ from memprog.profile import Readout, Simulation
 Record = Any
 """A zero-dimensional structured array; its fields are views, (cells,) or (cells, channels)."""
 
+STUCK_LOW, OPEN, UNFORMED = -1, -2, -3
+STUCK_HIGH, SHORT = 1, 2
+"""What ``stuck`` says of a cell that is not alive, which is 0: none of these switches, carries traps or relaxes."""
+
+SHORT_USIEMENS = 20_000.0
+"""A short goes past the transistor and conducts this whatever the gate: 50 ohm (assumption)."""
+OPEN_USIEMENS = 0.02
+"""What leaks through a cell that is open, below any memristor (assumption)."""
+UNFORMED_USIEMENS = 1.0
+"""Pristine oxide: no channel was ever formed in it (assumption)."""
+
+SLOT_HEAD: list[tuple[str, str]] = [
+    ("generation", "<u8"),
+    ("clock_s", "<f8"),
+    ("last_batch", "<i8"),
+    ("last_batch_s", "<f8"),
+    ("pulses", "<u8"),
+    ("crc", "<u4"),
+]
+"""How a slot begins: when it was written, the last batch (-1: none) and when it ended, pulses of all time, CRC-32 or 0.
+
+They are committed together with the cells, so that nothing can tell them apart.
+"""
+
 
 def silicon_dtype(rows: int, columns: int) -> np.dtype[Any]:
     """What never changes after manufacture, per cell, plus the offsets and gains of the columns.
 
-    ``stuck`` is 0 for a living cell, 1 for stuck high, -1 for stuck low. Conductances are in uS.
+    ``stuck`` is 0 for a living cell, else one of the codes above. Conductances are in uS.
     """
     n = rows * columns
     per_cell = [
         (name, "<f4", (n,)) for name in ("transistor", "set_threshold_v", "reset_threshold_v", "slope_v", "set_gate")
     ]
     per_column = [("column_offset_a", "<f8", (columns,)), ("column_gain", "<f8", (columns,))]
-    return np.dtype([*per_cell, ("stuck", "<i1", (n,)), *per_column, ("source_drop", "<f8", (rows,))])
+    return np.dtype([*per_cell, ("stuck", "<i1", (n,)), *per_column, ("source_drop", "<f8", (rows,)), ("crc", "<u4")])
 
 
 def state_dtype(cells: int, simulation: Simulation) -> np.dtype[Any]:
@@ -37,7 +61,7 @@ def state_dtype(cells: int, simulation: Simulation) -> np.dtype[Any]:
     k, decades = simulation.channels_max, simulation.relaxation_decades
     return np.dtype(
         [
-            ("generation", "<u8"),
+            *SLOT_HEAD,
             ("relaxed_until_s", "<f8", (cells,)),
             ("noise_until_s", "<f8", (cells,)),
             ("random", "<u8", (6,)),
@@ -91,11 +115,22 @@ def manufacture(silicon: Record, simulation: Simulation, readout: Readout, rng: 
     silicon["slope_v"] = simulation.switching_slope_v * spread(simulation.switching_slope_spread)
     silicon["set_gate"] = simulation.set_gate_usiemens_per_v * spread(simulation.set_gate_spread)
     lot = rng.random(n)
-    silicon["stuck"] = (lot < simulation.stuck_high_fraction).astype(np.int8)
-    silicon["stuck"][lot > 1.0 - simulation.stuck_low_fraction] = -1
+    silicon["stuck"] = _fates(lot, simulation)
     silicon["column_offset_a"] = readout.offset_spread_a * rng.standard_normal(silicon["column_offset_a"].shape)
     silicon["column_gain"] = 1.0 + readout.gain_spread * rng.standard_normal(silicon["column_gain"].shape)
     silicon["source_drop"] = rng.uniform(readout.source_drop_min, readout.source_drop_max, silicon["source_drop"].shape)
+
+
+def _fates(lot: NDArray[np.float64], simulation: Simulation) -> NDArray[np.int8]:
+    """Say who is not alive: high and shorted cells drew the lowest lots, low, open and unformed ones the highest."""
+    fate = np.zeros(len(lot), dtype=np.int8)
+    high, low = simulation.stuck_high_fraction, simulation.stuck_low_fraction
+    fate[lot < high + simulation.short_fraction] = SHORT
+    fate[lot < high] = STUCK_HIGH
+    fate[lot > 1.0 - (low + simulation.open_fraction + simulation.unformed_fraction)] = UNFORMED
+    fate[lot > 1.0 - (low + simulation.open_fraction)] = OPEN
+    fate[lot > 1.0 - low] = STUCK_LOW
+    return fate
 
 
 def form(state: Record, silicon: Record, simulation: Simulation, rng: np.random.Generator) -> None:
@@ -103,9 +138,11 @@ def form(state: Record, silicon: Record, simulation: Simulation, rng: np.random.
     n = state["memristor"].shape[0]
     start = simulation.initial_median_usiemens * np.exp(simulation.initial_spread * rng.standard_normal(n))
     stuck = silicon["stuck"]
-    start[stuck > 0] = simulation.stuck_high_usiemens
-    start[stuck < 0] = simulation.stuck_low_usiemens
+    start[stuck == STUCK_HIGH] = simulation.stuck_high_usiemens
+    start[stuck == STUCK_LOW] = simulation.stuck_low_usiemens
     state["memristor"] = np.clip(start, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
+    for fate, usiemens in ((SHORT, SHORT_USIEMENS), (OPEN, OPEN_USIEMENS), (UNFORMED, UNFORMED_USIEMENS)):
+        state["memristor"][stuck == fate] = usiemens
     state["flicker"] = rng.standard_normal(state["flicker"].shape, dtype=np.float32)
     channels = rng.poisson(simulation.channels_initial_mean, n)
     for k in range(simulation.channels_max):

@@ -69,9 +69,11 @@ def _moments() -> tuple[FloatArray, FloatArray]:
 
 def _quiet_later(state: Record, silicon: Record, at: IntArray, seconds: float, profile: ChipProfile) -> FloatArray:
     decay = np.exp(-seconds / physics.relaxation_times_s(profile.simulation))
-    memristor = state["memristor"] + np.einsum("k,kn->n", decay, state["unrelaxed"])
+    memristor = physics.not_below_least(
+        state["memristor"] + np.einsum("k,kn->n", decay, state["unrelaxed"]), state["memristor"]
+    )
     transistor = physics.transistor_usiemens(silicon, at, profile.readout.read_gate_v, profile.simulation)
-    return physics.in_series(np.maximum(memristor, physics.LEAST_USIEMENS), transistor)
+    return physics.in_series(memristor, transistor)
 
 
 def _levels(

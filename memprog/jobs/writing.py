@@ -1,0 +1,259 @@
+"""One run that writes to a chip, begun anew or taken up: snapshot, board check, array after array, record."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import memprog
+from memprog.chip import Cells
+from memprog.errors import MemprogError
+from memprog.jobs.holding import RESUME_WITH, Held
+from memprog.jobs.progress import Listener, Progress
+from memprog.jobs.setup import Part
+from memprog.profile import ChipProfile, Limits
+from memprog.protocol import Loop, Reason, Stage, waiting_s
+from memprog.report.verify import VerifyReport
+from memprog.session import (
+    Allowance,
+    ArrayOutcome,
+    Run,
+    Session,
+    defects_of,
+    look_over,
+    part_blob,
+    program_array,
+    recorded_looks,
+)
+
+STUCK = (Reason.STUCK_HIGH, Reason.STUCK_LOW)
+"""Defects that only pulses show; the record of the chip remembers them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is written into a chip, and how: ``kind`` is program or restore.
+
+    ``image_sha256`` names the image the chip is meant to hold afterwards, empty for none.
+    """
+
+    kind: str
+    image_sha256: str
+    profile: ChipProfile
+    part: Part
+    denoise: bool
+    full: bool
+    recheck: bool
+    limits: Limits
+
+    def facts(self, utc: str, argv: Sequence[str]) -> dict[str, Any]:
+        """What the journal keeps of how a run began."""
+        settings = {name: getattr(self, name) for name in ("denoise", "full", "recheck")}
+        return {
+            "kind": self.kind,
+            "utc": utc,
+            "image_sha256": self.image_sha256,
+            "profile": self.profile.name,
+            "profile_sha256": self.profile.sha256,
+            "memprog_version": memprog.__version__,
+            "argv": list(argv),
+            "settings": settings | {"limits": dataclasses.asdict(self.limits)},
+            "cells": self.part.cells,
+            "arrays": list(self.part.arrays),
+        }
+
+
+class Writing:
+    """A run of a task on a chip that is held; with ``run`` it takes that one up."""
+
+    def __init__(self, held: Held, task: Task, run: Run | None, *, listener: Listener, argv: Sequence[str]) -> None:
+        self._held, self._task, self._listener, self._argv = held, task, listener, list(argv)
+        self._taken_up = run
+        self.run_id = uuid.uuid4().hex[:12] if run is None else run.run_id
+        self.resumes = 0 if run is None else int(run.summary.get("resumes", 0)) + 1
+        self.outcomes: list[ArrayOutcome] = []
+        self.defects: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
+        self.host_time_s = 0.0
+        self._start_s, self._chip_start_s = time.monotonic(), held.chip.clock_s()
+
+    def session(self, allowance: Allowance) -> Session:
+        """Open the session that carries the run out."""
+        return Session(
+            self._held.chip,
+            self._task.profile,
+            journal=self._held.journal,
+            run_id=self.run_id,
+            limits=self._task.limits,
+            allowance=allowance,
+            spent_life=self._held.record.pulses.astype(np.int64),
+        )
+
+    def run(self, session: Session, utc: str) -> None:
+        """Write the arrays one after the other; the journal says how it ended, whichever way it did."""
+        self._begin(utc)
+        try:
+            known = self._check_board(session)
+            for number, array in enumerate(self._task.part.arrays):
+                self.outcomes.append(self._array(session, number, array, known[number]))
+        except BaseException as error:
+            self._stopped(error)
+            raise
+        finally:
+            self.host_time_s = time.monotonic() - self._start_s
+            self._remember_stuck()
+            self._held.update_record()
+        self._held.journal.end_run(self.run_id, "finished", self._summary())
+
+    def note_verified(self, report: VerifyReport) -> None:
+        """Keep in the table of runs what the verify after the run found."""
+        found = {"verified_utc": report.utc, "cells_in_window": report.cells_in_window, "passed": report.passed}
+        self._held.journal.end_run(self.run_id, "finished", found)
+
+    def _begin(self, utc: str) -> None:
+        journal, part = self._held.journal, self._task.part
+        if self._taken_up is not None:
+            journal.end_run(self.run_id, "running", {"resumes": self.resumes})
+            return
+        self._held.supersede()
+        parts = {array: part_blob(mask) for array, mask in zip(part.arrays, part.masks, strict=True)}
+        facts, last = self._task.facts(utc, self._argv), self._held.chip.last_batch_id()
+        journal.start_run(self.run_id, chip=self._held.serial, facts=facts, parts=parts, after=last)
+
+    def _stopped(self, error: BaseException) -> None:
+        """Note that the run ended before its end; counted from the journal, since an array may be under way."""
+        with contextlib.suppress(MemprogError):
+            pulses = self._held.journal.pulses(self.run_id)
+            self._held.journal.end_run(self.run_id, "stopped", self._summary() | {"pulses_total": pulses})
+        error.add_note(f"`{RESUME_WITH[self._task.kind]}` goes on where run {self.run_id} stopped")
+
+    def _summary(self) -> dict[str, Any]:
+        """What the table of runs keeps."""
+        return {
+            "cells": self._task.part.cells,
+            "cells_done": sum(int(outcome.done.sum()) for outcome in self.outcomes),
+            "pulses_total": sum(int(outcome.pulses.sum()) for outcome in self.outcomes),
+            "resumes": self.resumes,
+        }
+
+    def _check_board(self, session: Session) -> list[NDArray[np.uint8]]:
+        """Snapshot what all cells hold, before the first pulse, and say which are not worth one: (n,) an array."""
+        known = []
+        for number, (array, cells) in enumerate(self._task.part.addresses()):
+            found = self._defects(session, array, cells)
+            before = self._held.record.defects[cells.array, cells.row, cells.column]
+            stuck = np.where(np.isin(before, STUCK) & (not self._task.recheck), before, 0)
+            known.append(np.where(found > 0, found, stuck).astype(np.uint8))
+            self._learn(number, known[-1])
+            self._tell(session, "check", array, number / len(self._task.part.arrays) * 0.01)
+        self.defects = np.concatenate(known)
+        self._held.update_record()
+        return known
+
+    def _defects(self, session: Session, array: int, cells: Cells) -> NDArray[np.uint8]:
+        """Look, unless the run that is taken up did; a look after its first pulses would be no snapshot."""
+        looks = recorded_looks(self._held.journal.batches(self.run_id, array=array)) if self._taken_up else None
+        if looks is None:
+            looks = look_over(session, cells, self._task.profile)
+        return defects_of(*looks, self._task.profile)
+
+    def _learn(self, number: int, reasons: NDArray[np.uint8]) -> None:
+        mask = self._task.part.masks[number]
+        plane = np.zeros(mask.shape, dtype=np.uint8)
+        plane[mask] = reasons
+        self._held.record.learn(self._task.part.arrays[number], mask, plane)
+
+    def _remember_stuck(self) -> None:
+        for outcome in self.outcomes:
+            self._held.record.learn(outcome.array, np.isin(outcome.reason, STUCK), outcome.reason)
+
+    def _array(self, session: Session, number: int, array: int, known: NDArray[np.uint8]) -> ArrayOutcome:
+        """Program one array, or take over what the journal says of one that is finished."""
+        journal = self._held.journal
+        finished = journal.cells_of(self.run_id, array)
+        if finished is not None:
+            return ArrayOutcome.of(array, finished)
+
+        def watch(stage: str, loop: Loop) -> None:
+            self._round(session, number, stage, loop)
+
+        outcome = program_array(
+            session,
+            self._task.profile,
+            array,
+            self._task.part.plane(number),
+            denoise=self._task.denoise,
+            full=self._task.full,
+            later_s=self._later_s(),
+            known=known,
+            history=list(journal.batches(self.run_id, array=array)) if self._taken_up else (),
+            watch=watch,
+        )
+        journal.record_cells(self.run_id, array, outcome.blob())
+        self._array_done(session, number, outcome)
+        return outcome
+
+    def _later_s(self) -> float:
+        """Chip time that the arrays after the next one will take, judged by those that are done."""
+        left = len(self._task.part.arrays) - len(self.outcomes) - 1
+        each_s = [outcome.chip_time_s for outcome in self.outcomes] or [waiting_s(self._task.profile.protocol)]
+        return left * sum(each_s) / len(each_s)
+
+    def _round(self, session: Session, number: int, stage: str, loop: Loop) -> None:
+        arrays = self._task.part.arrays
+        self._listener(
+            Progress(
+                kind="round",
+                array=arrays[number],
+                arrays=len(arrays),
+                stage=stage,
+                cells=len(loop.target_usiemens),
+                cells_done=int(loop.done.sum()),
+                cells_failed=int((loop.stage == Stage.FAILED).sum()),
+                rounds=loop.rounds,
+                pulses_per_cell=float(loop.pulses.mean()),
+                chip_time_s=session.clock_s() - self._chip_start_s,
+                host_time_s=time.monotonic() - self._start_s,
+                fraction=(number + loop.fraction) / len(arrays),
+            )
+        )
+
+    def _array_done(self, session: Session, number: int, outcome: ArrayOutcome) -> None:
+        arrays, cells = self._task.part.arrays, int(outcome.programmed.sum())
+        self._listener(
+            Progress(
+                kind="array_done",
+                array=outcome.array,
+                arrays=len(arrays),
+                stage="done",
+                cells=cells,
+                cells_done=int(outcome.done.sum()),
+                cells_failed=cells - int(outcome.done.sum()),
+                rounds=outcome.rounds,
+                pulses_per_cell=float(outcome.pulses.sum()) / cells,
+                chip_time_s=session.clock_s() - self._chip_start_s,
+                host_time_s=time.monotonic() - self._start_s,
+                fraction=(number + 1) / len(arrays),
+            )
+        )
+
+    def _tell(self, session: Session, stage: str, array: int, fraction: float) -> None:
+        self._listener(
+            Progress(
+                kind="round",
+                array=array,
+                arrays=len(self._task.part.arrays),
+                stage=stage,
+                cells=self._task.part.cells,
+                chip_time_s=session.clock_s() - self._chip_start_s,
+                host_time_s=time.monotonic() - self._start_s,
+                fraction=fraction,
+            )
+        )

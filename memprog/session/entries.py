@@ -1,0 +1,71 @@
+"""What the journal says of a run and of a batch, as frozen values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from memprog.errors import InputError
+
+PULSE = "pulse"
+UNFINISHED = ("running", "stopped")
+"""States of a run that can be taken up again; the others are finished, and superseded by a later run."""
+
+
+class Fate(enum.IntEnum):
+    """What became of a batch that was left without outcome. The numbers are stored: never renumber."""
+
+    APPLIED = 1
+    NOT_APPLIED = 2
+    UNKNOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One row of the table of runs; ``former`` says that the chip has been replaced since, by one of that serial.
+
+    ``facts`` holds what a run began with: kind, utc, image_sha256, profile, profile_sha256, memprog_version, argv,
+    settings. ``summary`` is empty until the run ended.
+    """
+
+    run_id: str
+    chip: str
+    former: bool
+    state: str
+    facts: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it can be taken up again."""
+        return self.state in UNFINISHED and not self.former
+
+    @property
+    def image_sha256(self) -> str:
+        """The image it wrote, or the one that was there before what it restored; empty for none."""
+        return str(self.facts["image_sha256"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One batch of a run; ``outcome`` is None where its fate is unknown."""
+
+    batch_id: int
+    array: int
+    kind: str
+    intent: dict[str, NDArray[Any]]
+    outcome: dict[str, NDArray[Any]] | None
+
+    @property
+    def fate(self) -> Fate | None:
+        """What was found out later of a batch left without outcome; None where all went well, or nobody looked."""
+        if self.outcome is None or "fate" not in self.outcome:
+            return None
+        try:
+            return Fate(int(self.outcome["fate"][0]))
+        except (ValueError, IndexError) as error:
+            raise InputError(f"batch {self.batch_id} of the journal has a fate that there is not") from error

@@ -1,0 +1,116 @@
+"""The record of one chip over its life: pulses every cell has had, and which cells are known to be defective.
+
+The record follows from journals and is brought up to date from them: for each journal it remembers up to which batch
+it has counted, so that a kill in between loses nothing and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memprog.chip import ChipGeometry, Mask
+from memprog.errors import InputError
+from memprog.files import read_whole, replace_whole
+from memprog.session.blobs import cells_of
+from memprog.session.entries import PULSE, Fate
+from memprog.session.journal import Journal
+from memprog.tensors import decode_safetensors, encode_safetensors, tensor_of
+
+FORMAT_VERSION = 1
+_KEY = "memprog chip record"
+
+
+class ChipRecord:
+    """Pulses (arrays, rows, columns) and defects, a Reason or 0, of the same shape."""
+
+    def __init__(self, serial: str, geometry: ChipGeometry) -> None:
+        """Begin the record of a chip nothing is known of."""
+        shape = (geometry.arrays, geometry.rows, geometry.columns)
+        self.serial = serial
+        self.pulses: NDArray[np.uint32] = np.zeros(shape, dtype=np.uint32)
+        self.defects: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
+        self._counted: dict[str, int] = {}
+
+    @classmethod
+    def read(cls, path: Path, serial: str, geometry: ChipGeometry) -> ChipRecord:
+        """Read a record; a new one where there is none, or where it is about another chip.
+
+        Raises:
+            InputError: the file is no record, of another version, or damaged.
+        """
+        record = cls(serial, geometry)
+        if not path.exists():
+            return record
+        facts, arrays = _parsed(path)
+        if facts["serial"] == serial and arrays["pulses"].shape == record.pulses.shape:
+            record.pulses, record.defects = arrays["pulses"].copy(), arrays["defects"].copy()
+            record._counted = dict(facts["counted"])
+        return record
+
+    def write(self, path: Path) -> None:
+        """Replace the file in one step.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        tensors = {"pulses": tensor_of(self.pulses), "defects": tensor_of(self.defects)}
+        facts = {
+            "format_version": FORMAT_VERSION,
+            "serial": self.serial,
+            "counted": self._counted,
+            "checksum": _checksum(self.pulses, self.defects),
+        }
+        replace_whole(path, encode_safetensors(tensors, {_KEY: json.dumps(facts, sort_keys=True)}))
+
+    def count(self, journal: Journal) -> bool:
+        """Add the pulses of a journal that are not counted yet; says whether there were any."""
+        counted = self._counted.get(journal.journal_id, -1)
+        newest = counted
+        columns = self.pulses.shape[2]
+        for run in journal.runs(self.serial):
+            for batch in journal.batches(run.run_id, kind=PULSE, after=counted):
+                newest = max(newest, batch.batch_id)
+                if batch.fate is not Fate.NOT_APPLIED:
+                    cell = cells_of(batch.intent)
+                    self._add(batch.array, cell // columns, cell % columns)
+        self._counted[journal.journal_id] = newest
+        return newest > counted
+
+    def _add(self, array: int, row: NDArray[np.int64], column: NDArray[np.int64]) -> None:
+        try:
+            self.pulses[array, row, column] += 1
+        except IndexError as error:
+            raise InputError("the journal has pulses to cells that the chip does not have") from error
+
+    def learn(self, array: int, cells: Mask, reason: NDArray[np.uint8]) -> None:
+        """Replace what is known of some cells (rows, columns) of an array; reason has the shape of the array."""
+        self.defects[array][cells] = reason[cells]
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    try:
+        tensors, metadata = decode_safetensors(read_whole(path))
+        facts = json.loads(metadata[_KEY])
+        if facts["format_version"] != FORMAT_VERSION:
+            raise InputError(f"format version {facts['format_version']}; this memprog reads {FORMAT_VERSION}")
+        arrays = {name: tensors[name].bits for name in ("pulses", "defects")}
+        if _checksum(arrays["pulses"], arrays["defects"]) != facts["checksum"]:
+            raise InputError("it does not fit its checksum")
+        return {"serial": str(facts["serial"]), "counted": _counts(facts["counted"])}, arrays
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: the record of the chip cannot be read: {error}") from error
+
+
+def _counts(counted: dict[str, Any]) -> dict[str, int]:
+    return {str(journal): int(batch) for journal, batch in counted.items()}
+
+
+def _checksum(pulses: NDArray[Any], defects: NDArray[Any]) -> int:
+    shape = json.dumps([str(pulses.dtype), pulses.shape, str(defects.dtype), defects.shape]).encode()
+    return zlib.crc32(defects.tobytes(), zlib.crc32(pulses.tobytes(), zlib.crc32(shape)))

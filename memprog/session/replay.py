@@ -1,0 +1,98 @@
+"""Take up a run again: fold what the journal recorded into a fresh loop, and find out what nobody wrote down.
+
+The loop's memory is never stored. The same looks give the same decisions, so a loop that is fed with the recorded
+looks ends up where the old one was; pulses that it decided on and that the journal does not know were never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from memprog.chip import Cells, Chip
+from memprog.errors import InputError
+from memprog.protocol import Loop, Shots
+from memprog.session.blobs import pulse_blob, same_blob, seen_of
+from memprog.session.entries import PULSE, Batch, Fate
+from memprog.session.journal import Journal
+from memprog.session.session import Session
+
+RESUME = "resume"
+
+
+def settle(journal: Journal, chip: Chip) -> None:
+    """Bring a journal and a chip together before anything is sent: find out the fate of what was under way.
+
+    A chip that knows its last batch tells whether that was carried out. One that knows less than the journal is not the
+    chip the journal is about, but another of the same serial: the runs in the journal are not its past.
+    """
+    serial, knows, last = chip.identity.serial, chip.capabilities.knows_last_batch, chip.last_batch_id()
+    reached = -1 if last is None else last
+    if knows and reached < journal.newest_pulses(serial)[0]:
+        journal.disown(serial)
+    for batch in journal.unsettled(serial):
+        known = Fate.APPLIED if reached >= batch.batch_id else Fate.NOT_APPLIED
+        journal.record(batch.batch_id, {"fate": np.array([known if knows else Fate.UNKNOWN])})
+
+
+def follow(loop: Loop, cells: Cells, batches: Iterable[Batch], session: Session) -> None:
+    """Fold the batches of one array, from its start on, into a loop of the same cells, and take the run up.
+
+    Raises:
+        InputError: the loop decides otherwise than the journal says: another version of memprog wrote it.
+    """
+    owed: list[Shots] = []
+    latest_s = 0.0
+    for batch in batches:
+        if batch.outcome is not None and "time_s" in batch.outcome:
+            latest_s = max(latest_s, float(batch.outcome["time_s"][0]))
+        if batch.kind == RESUME:
+            owed = _forget(loop, owed)
+        elif batch.kind == PULSE:
+            _give(loop, cells, owed, batch, session)
+        elif batch.outcome is not None:
+            owed = _look(loop, cells, owed, batch, session)
+    session.recall_clock(latest_s)
+    session.note(int(cells.array[0]), RESUME, {"owed": np.array([len(owed)])})
+    _forget(loop, owed)
+
+
+def _forget(loop: Loop, owed: list[Shots]) -> list[Shots]:
+    """Withdraw what was never sent; time passed, so every cell is looked at once more before the end."""
+    for shots in owed:
+        loop.withdraw(shots)
+    loop.interrupted()
+    return []
+
+
+def _look(loop: Loop, cells: Cells, owed: list[Shots], batch: Batch, session: Session) -> list[Shots]:
+    """Show the loop a recorded look; returns the pulses it decides on."""
+    look, seen = loop.next_look(), seen_of(batch.outcome or {})
+    if owed or look is None or batch.kind != f"read {look.stage}" or len(look.cells) != len(seen.readback_usiemens):
+        raise _other_decisions(batch)
+    session.recall_readback(cells.take(look.cells), seen)
+    return loop.take(look, seen)
+
+
+def _give(loop: Loop, cells: Cells, owed: list[Shots], batch: Batch, session: Session) -> None:
+    """Match a recorded batch of pulses with the next that the loop decided on."""
+    if not owed:
+        raise _other_decisions(batch)
+    shots = owed.pop(0)
+    at = cells.take(shots.cells)
+    if not same_blob(pulse_blob(at, shots.pulses, session.geometry.columns), batch.intent):
+        raise _other_decisions(batch)
+    if batch.fate is Fate.NOT_APPLIED:
+        loop.withdraw(shots)
+        return
+    session.recall_pulses(at)
+    if batch.fate is Fate.UNKNOWN:
+        loop.doubt(shots)
+
+
+def _other_decisions(batch: Batch) -> InputError:
+    return InputError(
+        f"the run cannot be taken up: from batch {batch.batch_id} on, this memprog decides otherwise than the one that "
+        "wrote the journal; `memprog program --array --full` starts anew"
+    )
