@@ -101,7 +101,7 @@ CHOICES = {
 }
 """Words, and what each may be."""
 _WHOLE_MAX = 2**53
-_NAME = re.compile(r"[\w.+-]{1,64}", re.ASCII)
+_NAME = re.compile(r"[\w.+-][\w.+ -]{0,63}", re.ASCII)
 """It stands in files, sentences and the head of a simulated chip."""
 
 
@@ -159,7 +159,7 @@ def _text(where: str, data: object) -> str:
 def _name(data: object) -> str:
     name = _text("name", data)
     if not _NAME.fullmatch(name):
-        raise ProfileError(f"name is '{brief(name)}'; it must be 1 to 64 letters, digits, or any of . + - _")
+        raise ProfileError(f"name is '{brief(name)}'; it must be 1 to 64 letters, digits, spaces, or any of . + - _")
     return name
 
 
