@@ -14,6 +14,7 @@ from memprog.tensors import Tensor
 from memprog.weights.npy import decode_npy, encode_npy
 
 _SUFFIX = ".npy"
+_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 # Trained weights hardly compress; a small file that claims a thousand times its size is not weights.
 _SUSPECT_RATIO = 200
 _HARMLESS_BYTES = 64 << 20
@@ -37,6 +38,8 @@ def decode_npz(data: bytes) -> dict[str, Tensor]:
     Raises:
         InputError: not a zip, damaged, encrypted, unfolding to too much, or a member that is not a fit array.
     """
+    if not data.startswith(_STARTS):  # zipfile would look for an archive further on
+        raise InputError("not a whole .npz archive: it does not start as one")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_members(archive.infolist(), len(data))
