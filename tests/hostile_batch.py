@@ -24,6 +24,7 @@ import numpy as np
 from loop_cases import Bench, make_bench
 from weights_cases import random_tensor
 
+from memprog.cli.config import read_file
 from memprog.errors import MemprogError
 from memprog.jobs.chips import chip_report
 from memprog.jobs.load import load_weights
@@ -169,6 +170,26 @@ def chip_target(folder: Path) -> Target:
     return Target(seeds, fuzz.damage, folder / "chip.sim", wanted)
 
 
+def record_target(folder: Path) -> Target:
+    """The record of a chip's life, beside the chip."""
+    bench = make_bench(folder.parent / "bench", rows=4, columns=4, seed=1, protocol__passes=1)
+    program(bench.workspace, profile=bench.profile, verify=False)
+    record = bench.workspace.chip_path.with_name("chip.sim.record")
+    (folder / "chip.sim").write_bytes(bench.workspace.chip_path.read_bytes())
+    jobs = jobs_on(bench, lambda path: open_workspace(bench.workspace.folder, chip=path.with_name("chip.sim")))
+    wanted = [jobs[name] for name in ("info", "dry run")]
+    return Target([record.read_bytes()], fuzz.damage_safetensors, folder / record.name, wanted, frozenset({"chip.sim"}))
+
+
+def config_target(folder: Path) -> Target:
+    """A configuration that sets much of what there is to set."""
+    text = (
+        "format_version: 1\nworkspace: here\nprofile: rao2023-11bit\nmin_yield: 0.9\nmax_time: 10min\n"
+        "max_pulses: 1000\ndenoise: true\nprogress: plain\nlimits: {set_max_v: 2.0, pulses_per_cell_run: 300}\n"
+    )
+    return Target([text.encode()], fuzz.damage_text, folder / "memprog.yaml", [read_file])
+
+
 def journal_target(folder: Path) -> Target:
     """The journal of a run that was finished; `runs`, where there is that job, reads it too."""
     bench = make_bench(folder.parent / "bench", rows=4, columns=4, seed=1, protocol__passes=1)
@@ -200,6 +221,8 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "image": image_target,
     "chip": chip_target,
     "journal": journal_target,
+    "record": record_target,
+    "config": config_target,
 }
 
 

@@ -32,8 +32,17 @@ PEAK_MB = 500
 ALLOWED_MB = 80
 """For one file made by hand, the largest of which is a few MB: less than what one unfolds to that says so."""
 
-# "chip" waits for checksums in the chip's file, "journal" for format 2; "config" for the reader of memprog.yaml.
-FORMATS = {"npy": 400, "npz": 400, "safetensors": 400, "profile": 200, "image": 200, "chip": 150, "journal": 150}
+FORMATS = {
+    "npy": 400,
+    "npz": 400,
+    "safetensors": 400,
+    "config": 400,
+    "profile": 200,
+    "image": 200,
+    "chip": 120,
+    "journal": 120,
+    "record": 100,
+}
 
 
 def feed(form: str, count: int, seed: int, folder: Path) -> dict[str, object]:
@@ -169,8 +178,7 @@ def test_a_file_cut_anywhere_is_refused(form: str, tmp_path: Path) -> None:
         refused(lambda: target.jobs[0](target.path), tmp_path)
 
 
-# The chip's file and the journal: true once format and checks are those of this version.
-@pytest.mark.parametrize("form", ["image", "chip", "journal"])
+@pytest.mark.parametrize("form", ["image", "chip", "journal", "record"])
 def test_a_file_of_the_workspace_cut_anywhere_is_refused(form: str, tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
