@@ -117,7 +117,7 @@ class RecorderChip:
         self.reads.append((cells, spec))
         self._clock_s += 1e-3
         n = len(cells)
-        conductance = self.conductance_usiemens[cells.array, cells.row, cells.column]
+        conductance = self.conductance_usiemens[cells.array, cells.row, cells.column] * (spec.gate_v > 0)
         current_a = conductance * 1e-6 * spec.read_v * SENSED + OFFSET_A
         status = np.where(np.isfinite(conductance), Status.OK, Status.CLAMPED).astype(np.uint8)
         group = np.arange(n) if spec.group is None else spec.group

@@ -68,6 +68,7 @@ def verify_report(**changes: Any) -> VerifyReport:
 def program_report(**changes: Any) -> ProgramReport:
     """One array of 64 cells, one of them failed."""
     fields: dict[str, Any] = {
+        "kind": "program",
         "run_id": "run-1",
         "simulated": True,
         "chip": CHIP,
@@ -79,6 +80,9 @@ def program_report(**changes: Any) -> ProgramReport:
         "denoise": True,
         "dry_run": False,
         "resumed": False,
+        "resumes": 0,
+        "limits": {"set_max_v": 2.5},
+        "defects_by_reason": {"open": 1},
         "cells": 64,
         "cells_done": 63,
         "cells_failed": 1,
@@ -130,6 +134,10 @@ def chip_report() -> ChipReport:
         capabilities={"gate_line": "row", "product": False, "cell_switch_s": 1e-6},
         limits={"set_max_v": 2.5},
         pulses_total=None,
+        pulses_recorded=12,
+        pulses_per_cell_max=2,
+        defects_by_reason={"stuck_low": 1},
+        defects=[{"array": 0, "row": 1, "column": 2, "reason": "stuck_low"}],
         clock_s=0.0,
         path="chip",
     )

@@ -67,6 +67,8 @@ def test_journals_hold_the_same_batches(twice: list[tuple[Workspace, list[dict[s
     one, other = (list(journal.batches(journal.runs()[0].run_id)) for journal in journals)
     assert len(one) == len(other) > 50
     for a, b in zip(one, other, strict=True):
+        if a.kind == "part":
+            continue
         assert (a.batch_id, a.array, a.kind) == (b.batch_id, b.array, b.kind)
         for x, y in ((a.intent, b.intent), (a.outcome, b.outcome)):
             assert x is not None

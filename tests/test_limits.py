@@ -317,7 +317,7 @@ def test_a_read_beyond_the_limits_never_reaches_the_chip(readout: dict[str, floa
     elif not fine:
         with pytest.raises(LimitError, match=r"read (amplitude|gate) .* is outside .*nothing was applied"):
             session.look(cells_at((0, 0, 0)), look)
-        assert list(journal.batches("run")) == []
+        assert [batch.kind for batch in journal.batches("run")] == []
     assert all(0.0 <= spec.read_v <= 0.3 and 0.0 <= spec.gate_v <= 5.0 for _, spec in chip.reads)
     assert len(chip.reads) == (fine and readout["read_v"] > 1e-6)
     journal.close()

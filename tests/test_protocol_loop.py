@@ -18,6 +18,7 @@ from memprog.profile import ChipProfile
 from memprog.protocol import Look, Loop, Reason, Seen, Shots, Stage
 from memprog.protocol.loop import STUCK_AFTER, UNREAD_AFTER
 from memprog.session import Journal, Session, program_array
+from memprog.session.blobs import pulses_of, seen_of
 from memprog.simchip import SimChip
 
 PROFILE = small_profile()
@@ -450,24 +451,22 @@ def test_a_journal_replayed_through_a_fresh_loop_gives_the_pulses_that_were_reco
     journal = Journal(tmp_path / "journal", durable=False)
     batches, cells = journal.batches("run"), Cells.from_mask(0, ~np.isnan(target))
     start = next(batches)
-    assert (start.kind, start.intent["later_s"][0], start.intent["denoise"][0]) == ("start", 0.0, 1.0)
+    assert (start.kind, start.intent["later_s"][0], start.intent["denoise"][0]) == ("start", 0.0, True)
     loop, pulses = Loop(target[~np.isnan(target)], profile), 0
     while (look := loop.next_look()) is not None:
         read = next(batches)
         assert read.kind == f"read {look.stage}"
         assert read.outcome is not None
-        told = {name: read.outcome[name] for name in ("readback_usiemens", "noise_usiemens", "lag1")}
-        told = {name: value.astype(np.float64) for name, value in told.items()}
-        for shots in loop.take(
-            look, Seen(**told, status=read.outcome["status"], time_s=float(read.outcome["time_s"][0]))
-        ):
+        for shots in loop.take(look, seen_of(read.outcome)):
             batch, at = next(batches), cells.take(shots.cells)
             assert batch.kind == "pulse"
+            given_ = pulses_of(batch.intent)
             np.testing.assert_array_equal(batch.intent["cell"], at.row * 8 + at.column)
-            np.testing.assert_array_equal(batch.intent["bias"], shots.pulses.bias)
-            np.testing.assert_array_equal(batch.intent["width_ns"], shots.pulses.width_ns)
+            np.testing.assert_array_equal(given_.bias, shots.pulses.bias)
+            np.testing.assert_array_equal(given_.width_ns, shots.pulses.width_ns)
             for name in ("amplitude_v", "gate_v"):
-                np.testing.assert_array_equal(batch.intent[name], getattr(shots.pulses, name).astype(np.float32))
+                asked = getattr(shots.pulses, name).astype(np.float32)
+                np.testing.assert_array_equal(getattr(given_, name).astype(np.float32), asked)
             pulses += len(shots.pulses)
     loop.finish()
     assert next(batches, None) is None

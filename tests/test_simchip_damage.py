@@ -13,7 +13,7 @@ from small_chip import array_cells, new_chip, read_spec, same_pulses, small_prof
 from memprog.chip import Bias
 from memprog.errors import EXIT_INPUT, ChipFileError
 from memprog.simchip import SimChip, create, summary_of
-from memprog.simchip.soundness import checksum
+from memprog.simchip.soundness import SILICON_BOUNDS, STATE_BOUNDS, checksum
 from memprog.simchip.state import SLOT_HEAD
 from memprog.simchip.store import FORMAT_VERSION, HEADER, HEADER_BYTES, layout_of
 
@@ -321,6 +321,23 @@ def test_garbage_in_a_good_file_is_found_or_does_no_harm_and_never_warns(tmp_pat
             use(path)
         else:
             refused(path, "is damaged")
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("field", [*SILICON_BOUNDS, *STATE_BOUNDS])
+def test_numbers_near_the_end_of_what_is_believed_never_warn(field: str, end: int, tmp_path: Path) -> None:
+    path = used_and_closed(tmp_path)
+    silicon, slots = parts(path)
+    slots["crc"] = 0
+    # Single precision must not carry it over the end.
+    last = (SILICON_BOUNDS | STATE_BOUNDS)[field][end]
+    extreme = last + 1e-6 * abs(last) * (-1 if end else 1)
+    if field in SILICON_BOUNDS:
+        silicon[field][:, ::2] = extreme
+        silicon["crc"] = [checksum(one) for one in silicon]
+    else:
+        slots[field] = np.where(slots[field] != 0, extreme, 0)
+    use(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.3, 0.5, 0.9, 0.9999])

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from memprog.cli.app import app
+from memprog.cli.signals import Wishes, caught
 from memprog.cli.streams import say, silence, soften
 from memprog.errors import (
     EXIT_INPUT,
@@ -22,49 +20,47 @@ from memprog.errors import (
     EXIT_OK,
     EXIT_USAGE,
     MemprogError,
-    StoppedError,
 )
 
-_STOP_SIGNALS = ("SIGTERM", "SIGHUP", "SIGBREAK")
+_REPORTED = 300
+"""Letters of a foreign error that the sentence repeats; the log has the rest."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and give its exit code; no traceback ever reaches the user.
 
     Args:
-        argv: the words after ``memprog``; by default those of the running program.
+        argv: the words after ``memprog``; by default those of the running program, which ends with this call.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    soften(sys.stdout)
-    soften(sys.stderr)
-    with _stop_signals_raise():
-        return _flushed(_ended(words))
+    with caught(for_good=argv is None) as wishes:
+        soften(sys.stdout)
+        soften(sys.stderr)
+        ending = _watched(words, wishes)
+        code = _code(ending)
+        with contextlib.suppress(Exception):  # whatever goes wrong while it is reported, it ended as it ended
+            _report(ending, words)
+        return _flushed(code)
 
 
-def _ended(words: list[str]) -> int:
-    """Run and map every ending that is not a crash."""
+def _watched(words: list[str], wishes: Wishes) -> int | BaseException:
+    """Run to the end, whichever it is; from then on signals are left unheard."""
+    try:
+        ending = _ended(words)
+    except BaseException as second:  # noqa: BLE001 - a signal on the way out of the other one
+        ending = second
+    wishes.over = True
+    # Libraries on the way out turn an interrupt into errors of their own: a crash after a signal is that signal's.
+    if wishes.raised is not None and isinstance(ending, BaseException) and _is_crash(ending):
+        return wishes.raised
+    return ending
+
+
+def _ended(words: list[str]) -> int | BaseException:
     try:
         return _invoke(words)
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
-    except click.ClickException as mistake:
-        with contextlib.suppress(OSError, ValueError):
-            mistake.show()
-        return EXIT_USAGE
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted")
-        return EXIT_INTERRUPTED
-    except MemprogError as error:
-        say(f"Error: {error}")
-        return error.exit_code
-    except BrokenPipeError:  # of help: a command's own output does not raise it, and a device's is InstrumentError
-        silence(sys.stdout)
-        return EXIT_OK
-    except OSError as error:
-        say(f"Error: {_os_sentence(error)}")
-        return EXIT_INPUT
-    except Exception as error:  # noqa: BLE001 - the last clause: a crash becomes one sentence and a log
-        return _crashed(error, words)
+    except BaseException as ending:  # noqa: BLE001 - every ending there is
+        return ending
 
 
 def _invoke(words: list[str]) -> int:
@@ -76,31 +72,91 @@ def _invoke(words: list[str]) -> int:
     return code if isinstance(code, int) else EXIT_OK
 
 
+def _code(ending: int | BaseException) -> int:
+    """Exit code of an ending; EXIT_INTERNAL for what nobody foresaw."""
+    match ending:
+        case int():
+            return ending
+        case click.exceptions.Exit():
+            return ending.exit_code
+        case SystemExit():
+            return ending.code if isinstance(ending.code, int) else EXIT_INTERNAL if ending.code else EXIT_OK
+        case click.ClickException():
+            return EXIT_USAGE
+        case click.Abort() | KeyboardInterrupt():
+            return EXIT_INTERRUPTED
+        case MemprogError():
+            return ending.exit_code
+        case BrokenPipeError():  # of help: a command's own output does not raise it, and a device's is InstrumentError
+            return EXIT_OK
+        case OSError() | MemoryError():
+            return EXIT_INPUT
+        case _:
+            return EXIT_INTERNAL
+
+
+def _is_crash(ending: BaseException) -> bool:
+    return not isinstance(ending, MemprogError) and _code(ending) == EXIT_INTERNAL
+
+
+def _report(ending: int | BaseException, words: list[str]) -> None:
+    """Say how it ended in one sentence, where there is anything to say."""
+    match ending:
+        case int() | click.exceptions.Exit():
+            pass
+        case BrokenPipeError():
+            silence(sys.stdout)
+        case click.ClickException():
+            ending.show()
+        case click.Abort() | KeyboardInterrupt():
+            say(_with_notes("interrupted", ending))
+        case MemprogError():
+            say(_with_notes(f"Error: {ending}", ending))
+        case OSError():
+            say(f"Error: {_os_sentence(ending)}")
+        case MemoryError():
+            say(f"Error: there is not enough memory for this ({_text(ending)})")
+        case SystemExit() if _code(ending) != EXIT_INTERNAL:
+            pass
+        case _:
+            _report_crash(ending, words)
+
+
+def _with_notes(sentence: str, ending: BaseException) -> str:
+    """Add what was noted on the way out, such as how to go on."""
+    return "; ".join([sentence, *getattr(ending, "__notes__", [])])
+
+
 def _os_sentence(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
-def _crashed(error: Exception, words: list[str]) -> int:
-    log = _write_crash_log(error, words)
+def _text(error: BaseException) -> str:
+    """Kind and text of a foreign error on one line; even asking for the text may fail."""
+    text = ""
+    with contextlib.suppress(Exception):
+        text = " ".join(str(error).split())[:_REPORTED]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _report_crash(error: BaseException, words: list[str]) -> None:
+    log = None
+    with contextlib.suppress(Exception):
+        log = _write_crash_log(error, words)
     where = f"the log is {log}" if log else "and no log could be written"
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    say(f"Error: memprog failed inside ({reason[:300]}); {where}")
-    return EXIT_INTERNAL
+    say(f"Error: memprog failed inside ({_text(error)}); {where}")
 
 
-def _write_crash_log(error: Exception, words: list[str]) -> str | None:
-    """Write the traceback to a new file in the temporary folder; None where that fails too."""
+def _write_crash_log(error: BaseException, words: list[str]) -> str:
+    """Write the traceback to a new file in the temporary folder."""
     import tempfile  # these two cost a sixth of the start-up time
     import traceback
 
     text = f"memprog {' '.join(words)}\n\n{''.join(traceback.format_exception(error))}"
-    try:
-        number, path = tempfile.mkstemp(prefix="memprog-", suffix=".log")
-        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(text)
-    except OSError:
-        return None
+    number, path = tempfile.mkstemp(prefix="memprog-", suffix=".log")
+    with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(text)
     return path
 
 
@@ -111,29 +167,8 @@ def _flushed(code: int) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         silence(sys.stdout)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         silence(sys.stdout)
-        say(f"Error: standard output: {_os_sentence(error)}")
+        say(f"Error: standard output: {_os_sentence(error) if isinstance(error, OSError) else error}")
         return code or EXIT_INPUT
     return code
-
-
-@contextlib.contextmanager
-def _stop_signals_raise() -> Iterator[None]:
-    """Turn a polite request to stop into StoppedError, so that every clean-up on the way out runs."""
-    former: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
-        # One that is ignored stays ignored: that is what nohup asks for.
-        wanted = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-        former = {number: signal.signal(number, _raise_stopped) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, action in former.items():
-            signal.signal(number, action)
-
-
-def _raise_stopped(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the clean-up short
-    raise StoppedError(f"stopped by {signal.Signals(number).name} before the end")

@@ -38,6 +38,11 @@ def write_line(stream: TextIO | None, text: str) -> None:
 
 
 def say(sentence: str) -> None:
-    """Write a sentence to standard error, whatever state that is in."""
+    """Write a sentence to standard error on one line, whatever state that is in and whatever names it repeats."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(sentence, err=True)
+        click.echo("".join(map(_printed, sentence)), err=True)
+
+
+def _printed(letter: str) -> str:
+    """Show a control character, which a file name may hold and a terminal would obey, as its escape."""
+    return letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()

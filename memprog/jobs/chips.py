@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,7 +73,12 @@ def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> No
     if not 0 <= seed < 2**63:
         raise InputError(f"seed {seed} is not between 0 and 2**63")
     make_folder(path.parent)
-    with _owned_file(path, path.name, 0.0, "memprog sim new"):
+    name = path.name
+    with contextlib.suppress(ChipFileError):
+        name = summary_of(path).serial
+    with _owned_file(path, name, 0.0, "memprog sim new"):
+        for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+            left_over.unlink(missing_ok=True)
         create(path, profile, seed=seed, arrays=arrays)
         # The record of the chip that was there is not that of the new one.
         path.with_name(path.name + ".record").unlink(missing_ok=True)
@@ -109,11 +115,20 @@ def opened(
     if expect_serial is not None and serial != expect_serial:
         raise LimitError(f"the chip is {serial}, expected {expect_serial}; nothing was done")
     with _owned_file(workspace.chip_path, serial, timeout_s, label):
-        chip = SimChip(workspace.chip_path, profile)
+        chip = open_chip(workspace, profile)
         try:
             yield chip
         finally:
             chip.close()
+
+
+def open_chip(workspace: Workspace, profile: ChipProfile) -> Chip:
+    """Open the simulated chip of a workspace; whoever does must own it.
+
+    Raises:
+        ChipFileError: no usable chip file, or one made for another profile.
+    """
+    return SimChip(workspace.chip_path, profile)
 
 
 @contextlib.contextmanager

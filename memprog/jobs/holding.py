@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memprog.chip import Chip
-from memprog.errors import InputError, LimitError, MemprogError
+from memprog.errors import InputError, LimitError
 from memprog.jobs.chips import SIM, opened, record_path
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
@@ -74,7 +74,8 @@ class Held:
 
     def update_record(self) -> None:
         """Bring the record of the chip's life up to date; it follows from the journal, so the next run can, too."""
-        with contextlib.suppress(MemprogError):
+        # Not MemprogError: a signal that arrives just here is one, too.
+        with contextlib.suppress(InputError):
             self.record.count(self.journal)
             self.record.write(self.record_path)
 

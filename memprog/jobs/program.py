@@ -55,34 +55,25 @@ def program(
 ) -> ProgramReport:
     """Bring every chosen cell to its target, denoise and confirm it, then verify by fresh reads.
 
-    Args:
+    Options:
         workspace: where image, simulated chip and journal are; a missing simulated chip is made, seed 0.
-        profile: name or path; default the image's.
-        backend: which chip.
-        arrays: of the image; None for all, or with resume for those of the run.
-        region: (r0, r1, c0, c1), half-open, inside the one array chosen.
-        cells: (row, column) pairs inside the one array chosen.
+        profile, backend, expect_serial, timeout_s: which chip, and how long to wait for one that is in use.
+        arrays, region, cells: what of the image: some arrays, and inside one (r0, r1, c0, c1) or (row, column) pairs.
         denoise: False leaves the sub-threshold pulses and the noise check out.
         dry_run: plan only; nothing is sent, and no file is made.
         resume: take up the unfinished run of this chip, with its cells and settings.
         full: start anew over an unfinished run, and leave no cell alone because it was found in its window.
         recheck: forget which cells were stuck, and try them again.
-        verify: False leaves it out at the end.
-        min_yield: least yield that passes; default the profile's.
-        max_time_s: stop after so many seconds of the host.
-        max_pulses: stop before the batch that would exceed so many.
-        limits: tighter than the profile's, by name.
+        verify, min_yield: whether to verify at the end, and the least yield that passes; by default the profile's.
+        max_time_s, max_pulses: stop after so many seconds of the host, or before so many pulses are exceeded.
+        limits: by name, tighter than the profile's.
         yes: overwrite a chip that holds another image.
-        expect_serial: refuse any other chip.
-        timeout_s: how long to wait for another process that holds the chip.
-        listener: hears of every round.
-        argv: the command line, for the record.
+        listener, argv: who hears of every round, and the command line for the record.
 
     Raises:
         InputError: image, profile or chip cannot be used, or do not belong together.
         LimitError: a limit, a missing permission, an unfinished run or another process refused it.
-        InstrumentError: the chip failed; the journal holds what was done.
-        StoppedError: an allowance was used up; resume goes on.
+        InstrumentError, StoppedError: the chip failed, or an allowance is used up; resume goes on.
     """
     if resume and full:
         raise InputError("a run is either taken up or started anew: resume and full exclude each other")
@@ -93,47 +84,58 @@ def program(
     if dry_run:
         _rehearse(workspace, task, wanted, resume=resume, full=full)
         return plan_report(task, utc_now(), argv)
-    if backend == SIM and not workspace.chip_path.exists() and not resume:
+    allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
+    ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, argv=argv)
+    return _on_chip(workspace, asked, task, wanted, allowance, ending, resume=resume, yes=yes)
+
+
+def _on_chip(
+    workspace: Workspace,
+    asked: _Asked,
+    task: Task,
+    wanted: Wanted,
+    allowance: Allowance,
+    ending: Ending,
+    *,
+    resume: bool,
+    yes: bool,
+) -> ProgramReport:
+    """Find out whether the run may begin, or which one goes on, and carry it out."""
+    image, kind = asked.image, asked.kind
+    if not workspace.chip_path.exists() and not resume and wanted["backend"] == SIM:
         make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=image.targets_usiemens.shape[0])
     with hold(workspace, kind, label="memprog program", **wanted) as held:
         run = held.to_resume(PROGRAM) if resume else None
         if run is not None:
-            task = asked.task_of(run, held.journal, denoise)
+            task = asked.task_of(run, held.journal, task.denoise)
         check_on_chip(task.part, held.chip.geometry)
         if run is None:
-            held.refuse_unfinished(full=full)
+            held.refuse_unfinished(full=task.full)
             _refuse_other_image(held, image, yes)
-        writing = Writing(held, task, run, listener=listener or ignore, argv=argv)
-        allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
-        return carry_out(writing, task, allowance, verify=verify, min_yield=min_yield, listener=listener, argv=argv)
+        return carry_out(held, task, run, allowance, ending)
 
 
-def carry_out(
-    writing: Writing,
-    task: Task,
-    allowance: Allowance,
-    *,
-    verify: bool,
-    min_yield: float | None,
-    listener: Listener | None,
-    argv: Sequence[str],
-) -> ProgramReport:
-    """Run what is to be written, verify it, and sum both up."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What happens after the last array, and who hears of it."""
+
+    verify: bool
+    min_yield: float | None
+    listener: Listener
+    argv: Sequence[str]
+
+
+def carry_out(held: Held, task: Task, run: Run | None, allowance: Allowance, ending: Ending) -> ProgramReport:
+    """Run what is to be written, or take a run up, verify it, and sum both up."""
     utc = utc_now()
+    writing = Writing(held, task, run, listener=ending.listener, argv=ending.argv)
     with writing.session(allowance) as session:
         writing.run(session, utc)
-        verified = _verified(session, writing, task, min_yield, listener, argv) if verify else None
-        return run_report(writing, task, session, verified, min_yield=min_yield, utc=utc, argv=argv)
+        verified = _verified(session, writing, task, ending) if ending.verify else None
+        return run_report(writing, task, session, verified, min_yield=ending.min_yield, utc=utc, argv=ending.argv)
 
 
-def _verified(
-    session: Session,
-    writing: Writing,
-    task: Task,
-    min_yield: float | None,
-    listener: Listener | None,
-    argv: Sequence[str],
-) -> VerifyReport:
+def _verified(session: Session, writing: Writing, task: Task, ending: Ending) -> VerifyReport:
     """Look at what was programmed with fresh eyes."""
     reasons = np.concatenate([outcome.reason[outcome.programmed] for outcome in writing.outcomes])
     try:
@@ -143,9 +145,9 @@ def _verified(
             task.part,
             image_sha256=task.image_sha256,
             reasons=reasons,
-            min_yield=min_yield,
-            listener=listener,
-            argv=argv,
+            min_yield=ending.min_yield,
+            listener=ending.listener,
+            argv=ending.argv,
         )
     except StoppedError as error:
         error.add_note("programming is finished; `memprog verify` checks it")

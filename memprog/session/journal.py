@@ -89,7 +89,7 @@ class Journal:
         """Recognise the file before anything in it is changed."""
 
         def ready() -> None:
-            if not self._rows("SELECT name FROM sqlite_master"):
+            if not self._db.execute("SELECT name FROM sqlite_master").fetchall():
                 self._create()
             self._check_version()
             # Where the file system cannot share memory, as on network drives, SQLite stays with a rollback journal.
@@ -147,8 +147,13 @@ class Journal:
             facts: what it began with; see Run.
             parts: for each array a blob that says which cells the run is about.
             after: batch ids of the run are above this, so that no chip ever hears one id twice.
+
+        Raises:
+            InputError: there is a run of that name.
         """
         with self._transaction("run"):
+            if self._rows("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)):
+                raise InputError(f"{self._path}: there is a run {run_id} already")
             self._put_run(Run(run_id=run_id, chip=chip, former=False, state="running", facts=dict(facts), summary={}))
             first = max(self._newest(), -1 if after is None else after) + 1
             for number, (array, blob) in enumerate((parts or {}).items()):

@@ -15,7 +15,7 @@ MOST_S = 1e12
 MOST_USIEMENS = 1e6
 _DWELL_S = (1e-15, 1e20)
 
-_SILICON: dict[str, tuple[float, float]] = {
+SILICON_BOUNDS: dict[str, tuple[float, float]] = {
     "transistor": (1e-6, 1e6),
     "set_threshold_v": (-100.0, 100.0),
     "reset_threshold_v": (-100.0, 100.0),
@@ -26,7 +26,7 @@ _SILICON: dict[str, tuple[float, float]] = {
     "column_gain": (-100.0, 100.0),
     "source_drop": (0.0, 1.0),
 }
-_STATE: dict[str, tuple[float, float]] = {
+STATE_BOUNDS: dict[str, tuple[float, float]] = {
     "memristor": (0.0, MOST_USIEMENS),
     "unrelaxed": (-MOST_USIEMENS, MOST_USIEMENS),
     "flicker": (-1e3, 1e3),
@@ -44,7 +44,7 @@ def checksum(record: Record) -> int:
 
 def flaw_of_silicon(silicon: Record) -> str | None:
     """Name the first thing in the silicon of an array that cannot be true, or None."""
-    flaw = _out_of_bounds(silicon, _SILICON)
+    flaw = _out_of_bounds(silicon, SILICON_BOUNDS)
     if flaw is None and silicon["crc"] != checksum(silicon):
         return "the checksum of its silicon does not match"
     return flaw
@@ -52,7 +52,7 @@ def flaw_of_silicon(silicon: Record) -> str | None:
 
 def flaw_of_state(state: Record) -> str | None:
     """Name the first thing in the newest state of an array that cannot be true, or None."""
-    flaw = _out_of_bounds(state, _STATE) or _flaw_of_times(state) or _flaw_of_counts(state)
+    flaw = _out_of_bounds(state, STATE_BOUNDS) or _flaw_of_times(state) or _flaw_of_counts(state)
     if flaw is None and state["crc"] not in (0, checksum(state)):
         return "its checksum does not match"
     return flaw
@@ -64,9 +64,7 @@ def _out_of_bounds(record: Record, bounds: dict[str, tuple[float, float]]) -> st
 
 def _beyond(name: str, values: Any, ends: tuple[float, float]) -> str | None:
     """Say so where values, which may be none, do not all lie between the ends; NaN never does."""
-    # Garbage may hold signalling NaNs, which warn when they are looked at.
-    with np.errstate(all="ignore"):
-        least, most = float(values.min(initial=ends[1])), float(values.max(initial=ends[0]))
+    least, most = float(values.min(initial=ends[1])), float(values.max(initial=ends[0]))
     return None if ends[0] <= least and most <= ends[1] else f"{name} from {least:g} to {most:g}"
 
 
