@@ -67,3 +67,13 @@ class StoppedError(MemprogError):
     """The run was stopped before its end; the journal holds what was done."""
 
     exit_code = EXIT_STOPPED
+
+
+def brief(value: object, most: int = 120) -> str:
+    """Write a name or number of other people's files so that it fits a sentence: printable, and not endless."""
+    try:
+        text = str(value)
+    except ValueError:  # a whole number with more digits than Python writes
+        return "a number of thousands of digits"
+    text = text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -26,8 +26,9 @@ def read_whole(path: Path) -> bytes:
         if not 0 < size <= MAX_BYTES:
             raise InputError(f"{path}: holds {size} bytes; 1 to {MAX_BYTES} can be read")
         return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (OSError, MemoryError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is not enough memory"
+        raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
 def make_folder(path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memprog.errors import ImageError, InputError
+from memprog.errors import ImageError, InputError, brief
 from memprog.files import read_whole, replace_whole
 from memprog.tensors import FloatArray, Tensor, decode_safetensors, encode_safetensors, stored_as
 
@@ -26,6 +26,8 @@ DIFFERENTIAL = "differential"
 _METADATA_KEY = "memprog"
 _TARGETS = "targets"
 _DIGITAL = "digital/"
+# What a table raises in which a thing is missing, or is something else than it should be.
+_DAMAGES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Tile:
     def __post_init__(self) -> None:
         """Refuse what is not a place."""
         if not all(type(value) is int and value >= 0 for value in dataclasses.astuple(self)):
-            raise ImageError(f"a tile's numbers must be whole and not negative: {self}")
+            raise ImageError(f"a tile's numbers must be whole and not negative: {brief(self)}")
         if not (self.inputs and self.outputs):
             raise ImageError(f"a tile of {self.inputs} inputs x {self.outputs} outputs holds nothing")
 
@@ -89,13 +91,15 @@ class Layer:
     def __post_init__(self) -> None:
         """Refuse a layer whose weights do not each have exactly one place."""
         if self.encoding != DIFFERENTIAL:
-            raise ImageError(f"layer '{self.name}' has encoding '{self.encoding}'; this memprog knows {DIFFERENTIAL}")
+            raise ImageError(
+                f"layer '{brief(self.name)}' has encoding '{brief(self.encoding)}'; this memprog knows {DIFFERENTIAL}"
+            )
         if len(self.shape) < 2 or min(self.shape) < 1:
-            raise ImageError(f"layer '{self.name}' of shape {self.shape} is no matrix")
+            raise ImageError(f"layer '{brief(self.name)}' of shape {brief(self.shape)} is no matrix")
         stored_as(self.dtype)
         fine = self.scale.shape == (self.outputs,) and np.isfinite(self.scale).all() and (self.scale >= 0).all()
         if not fine:
-            raise ImageError(f"layer '{self.name}' needs {self.outputs} finite scales, none below 0")
+            raise ImageError(f"layer '{brief(self.name)}' needs {self.outputs} finite scales, none below 0")
         self._check_cover()
 
     @property
@@ -111,12 +115,14 @@ class Layer:
     def _check_cover(self) -> None:
         weights = sum(tile.inputs * tile.outputs for tile in self.tiles)
         if weights != self.outputs * self.inputs:
-            raise ImageError(f"layer '{self.name}' has {self.outputs * self.inputs} weights, its tiles hold {weights}")
+            raise ImageError(
+                f"layer '{brief(self.name)}' has {self.outputs * self.inputs} weights, its tiles hold {brief(weights)}"
+            )
         covered = np.zeros((self.outputs, self.inputs), dtype=np.bool_)
         for tile in self.tiles:
             covered[tile.block] = True
         if not covered.all():
-            raise ImageError(f"layer '{self.name}' has weights that no tile holds")
+            raise ImageError(f"layer '{brief(self.name)}' has weights that no tile holds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,10 +174,12 @@ def _take(taken: NDArray[np.bool_], tile: Tile, name: str) -> None:
     arrays, rows, columns = taken.shape
     end_row, end_column = tile.row + tile.inputs, tile.column + 2 * tile.outputs
     if tile.array >= arrays or end_row > rows or end_column > columns:
-        raise ImageError(f"layer '{name}' has a tile outside {arrays} arrays of {rows} x {columns}: {tile}")
+        raise ImageError(
+            f"layer '{brief(name)}' has a tile outside {arrays} arrays of {rows} x {columns}: {brief(tile)}"
+        )
     cells = taken[tile.array, tile.row : end_row, tile.column : end_column]
     if cells.any():
-        raise ImageError(f"layer '{name}' has a tile on cells that are taken: {tile}")
+        raise ImageError(f"layer '{brief(name)}' has a tile on cells that are taken: {brief(tile)}")
     cells[...] = True
 
 
@@ -204,8 +212,9 @@ def read_image(path: Path) -> Image:
         return _image(tensors, _parse(metadata), hashlib.sha256(data).hexdigest())
     except InputError as error:
         raise ImageError(f"{path}: cannot be used as an image: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
-        raise ImageError(f"{path}: cannot be used as an image: its layer table is damaged ({error!r})") from error
+    except _DAMAGES as error:
+        reason = brief(f"{type(error).__name__}: {error}")
+        raise ImageError(f"{path}: cannot be used as an image: its layer table is damaged ({reason})") from error
 
 
 def _table(image: Image) -> dict[str, Any]:
@@ -240,34 +249,48 @@ def _parse(metadata: Mapping[str, str]) -> Mapping[str, Any]:
         raise ImageError("it is a safetensors file, but memprog did not write it")
     table: Mapping[str, Any] = json.loads(metadata[_METADATA_KEY])
     version = table["format_version"]
-    if version != FORMAT_VERSION:
-        raise ImageError(f"it has format version {version!r}; this memprog reads {FORMAT_VERSION}")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise ImageError(f"it has format version {brief(version)}; this memprog reads {FORMAT_VERSION}")
     return table
 
 
 def _image(tensors: dict[str, Tensor], table: Mapping[str, Any], sha256: str) -> Image:
-    weights = table["weights"]
+    weights, profile = table["weights"], table["profile"]
+    targets = tensors.pop(_TARGETS).bits
+    strangers = [name for name in tensors if not name.startswith(_DIGITAL)]
+    if strangers:
+        raise ImageError(f"it holds a tensor '{brief(strangers[0])}', which images do not")
     return Image(
-        profile_name=table["profile"]["name"],
-        profile_sha256=table["profile"]["sha256"],
-        weights_sha256=weights["sha256"],
-        weights_name=weights["name"],
-        weights_format=weights["format"],
-        layers=tuple(_layer(entry) for entry in table["layers"]),
-        targets_usiemens=tensors.pop(_TARGETS).bits,
+        profile_name=_text(profile["name"]),
+        profile_sha256=_text(profile["sha256"]),
+        weights_sha256=_text(weights["sha256"]),
+        weights_name=_text(weights["name"]),
+        weights_format=_text(weights["format"]),
+        layers=tuple(_layer(entry, targets.size // 2) for entry in table["layers"]),
+        targets_usiemens=targets,
         digital={name.removeprefix(_DIGITAL): tensor for name, tensor in tensors.items()},
-        tensor_order=tuple(weights["tensor_order"]),
-        weights_metadata=weights["metadata"],
+        tensor_order=tuple(_text(name) for name in weights["tensor_order"]),
+        weights_metadata={_text(key): _text(value) for key, value in weights["metadata"].items()},
         sha256=sha256,
     )
 
 
-def _layer(entry: Mapping[str, Any]) -> Layer:
+def _layer(entry: Mapping[str, Any], pairs: int) -> Layer:
+    """Read one layer, which can have as many weights as the image has pairs of cells, and no more."""
+    shape = tuple(entry["shape"])
+    if not all(type(length) is int for length in shape) or math.prod(shape) > pairs:
+        raise ImageError(f"a layer of shape {brief(shape)} does not fit {pairs} pairs of cells")
     return Layer(
-        name=entry["name"],
-        shape=tuple(entry["shape"]),
+        name=_text(entry["name"]),
+        shape=shape,
         dtype=entry["dtype"],
         encoding=entry["encoding"],
         scale=np.array(entry["scale"], dtype=np.float64),
         tiles=tuple(Tile(**tile) for tile in entry["tiles"]),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ImageError(f"'{brief(value)}' stands where a text should")
+    return value

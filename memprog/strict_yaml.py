@@ -8,15 +8,15 @@ from typing import Any
 
 import yaml
 
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
 """No profile and no configuration is larger."""
 NUMBER_CHARACTERS = 1000
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
-_UNREADABLE = (yaml.YAMLError, RecursionError, ValueError, ArithmeticError)
-"""What PyYAML raises on text that is not plain YAML."""
+_UNREADABLE = (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What PyYAML raises on text that is not plain YAML; its constructors stumble over `!!int ''` or `!!bool maybe`."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -60,12 +60,12 @@ def read_text(path: Path) -> str:
     """
     try:
         if not path.is_file():
-            raise InputError(f"{path}: cannot be read: there is no such file")
+            raise InputError(f"{brief(path, 500)}: cannot be read: there is no such file")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: larger than {MAX_BYTES} bytes, which no such file is")
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL in it
+        raise InputError(f"{brief(path, 500)}: cannot be read: {brief(error)}") from error
 
 
 def load(text: str) -> object:
@@ -77,7 +77,7 @@ def load(text: str) -> object:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, stricter still
     except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = brief(str(error).splitlines()[0]) if str(error) else type(error).__name__
         raise InputError(f"not readable as YAML: {reason}") from error
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
 
 FloatArray = NDArray[np.float64]
 
@@ -81,7 +81,7 @@ def stored_as(dtype: str) -> np.dtype[Any]:
         InputError: not a dtype that weights can have.
     """
     if dtype not in _STORED_AS:
-        raise InputError(f"dtype {dtype} cannot be weights; there are {', '.join(_STORED_AS)}")
+        raise InputError(f"dtype {brief(dtype)} cannot be weights; there are {', '.join(_STORED_AS)}")
     return _STORED_AS[dtype]
 
 
@@ -93,7 +93,7 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     """
     name = _NAME_OF.get((dtype.kind, dtype.itemsize))
     if name is None:
-        raise InputError(f"dtype {dtype} cannot be weights; there are {', '.join(_STORED_AS)}")
+        raise InputError(f"dtype {brief(dtype)} cannot be weights; there are {', '.join(_STORED_AS)}")
     return name
 
 
@@ -136,19 +136,31 @@ def decode_safetensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         found = dict(_deserialize(data))
-    except SafetensorError as error:
-        raise InputError(f"not a whole safetensors file: {error}") from error
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_each_name_once)
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise InputError(f"not a whole safetensors file: {brief(error)}") from error
     metadata = header.pop("__metadata__", None) or {}
     return {name: _tensor(name, found[name]) for name in header}, metadata
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name twice, of which the library would keep the last in silence."""
+    named: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in named:
+            raise InputError(f"its header names '{brief(name)}' twice")
+        named[name] = value
+    return named
 
 
 def _tensor(name: str, entry: Mapping[str, Any]) -> Tensor:
     try:
         stored = stored_as(entry["dtype"])
+        return Tensor(bits=np.frombuffer(entry["data"], stored).reshape(entry["shape"]), dtype=entry["dtype"])
     except InputError as error:
-        raise InputError(f"tensor '{name}': {error}") from error
-    return Tensor(bits=np.frombuffer(entry["data"], stored).reshape(entry["shape"]), dtype=entry["dtype"])
+        raise InputError(f"tensor '{brief(name)}': {error}") from error
+    except ValueError as error:
+        raise InputError(f"tensor '{brief(name)}': its shape is none an array can have") from error
 
 
 def encode_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:

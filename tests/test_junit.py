@@ -197,7 +197,7 @@ def test_an_error_stays_the_ending_where_the_file_cannot_be_written(run: Run, tm
     assert error == "Error: the link was lost"
 
 
-@pytest.mark.parametrize("name", ["image.safetensors", "chip.sim", "journal.sqlite"])
+@pytest.mark.parametrize("name", ["image.safetensors", "chip.sim", "chip.sim.record", "journal.sqlite"])
 def test_no_file_of_the_workspace_is_replaced(name: str, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "workspace" / name
     path.parent.mkdir()

@@ -57,10 +57,12 @@ class JUnitFile:
         """Refuse a path at which something lies that is worth more.
 
         Raises:
-            InputError: it is the image, the chip or the journal.
+            InputError: it is the image, the chip, the journal, or what belongs to one of these.
         """
-        kept = (workspace.image_path, workspace.chip_path, workspace.journal_path)
-        if self.path is not None and self.path.resolve() in {path.resolve() for path in kept}:
+        kept = [path.resolve() for path in (workspace.image_path, workspace.chip_path, workspace.journal_path)]
+        mine = None if self.path is None else self.path.resolve()
+        # Companions, such as chip.sim.record or journal.sqlite-wal, begin with the name of what they belong to.
+        if mine and any(mine.parent == path.parent and mine.name.startswith(path.name) for path in kept):
             raise InputError(f"{self.path}: the JUnit file would replace a file of the workspace; nothing was done")
 
     @contextlib.contextmanager

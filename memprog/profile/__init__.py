@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from memprog import strict_yaml
-from memprog.errors import InputError, ProfileError
+from memprog.errors import InputError, ProfileError, brief
 from memprog.profile.reading import BIAS_NAMES, FORMAT_VERSION, SECTIONS, parse_profile
 from memprog.profile.schema import ChipProfile, Driver, Geometry, Levels, Limits, Protocol, Readout, Simulation
 
@@ -90,7 +90,7 @@ def profile_text(name_or_path: str) -> str:
 
 def _bundled_text(name: str) -> str:
     if name not in profile_names():
-        raise ProfileError(f"there is no profile '{name}'; there are: {', '.join(profile_names())}")
+        raise ProfileError(f"there is no profile '{brief(name)}'; there are: {', '.join(profile_names())}")
     return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from memprog import strict_yaml
-from memprog.errors import InputError, ProfileError
+from memprog.errors import InputError, ProfileError, brief
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -99,6 +100,9 @@ CHOICES = {
     "driver.compliance": ("gate", "smu", "none"),
 }
 """Words, and what each may be."""
+_WHOLE_MAX = 2**53
+_NAME = re.compile(r"[\w.+-][\w.+ -]{0,63}", re.ASCII)
+"""It stands in files, sentences and the head of a simulated chip."""
 
 
 def parse_profile(text: str, *, origin: str) -> ChipProfile:
@@ -118,11 +122,13 @@ def _build(data: object) -> ChipProfile:
     head = ("name", "format_version", "description", "bias_table")
     _same_keys("the file", set(mapping), {*head, *SECTIONS})
     if type(mapping["format_version"]) is not int or mapping["format_version"] != FORMAT_VERSION:
-        raise ProfileError(f"format version {mapping['format_version']!r}; this memprog reads {FORMAT_VERSION}")
+        raise ProfileError(
+            f"format version {strict_yaml.shown(mapping['format_version'])}; this memprog reads {FORMAT_VERSION}"
+        )
     provenance: dict[str, str] = {}
     sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
     profile = ChipProfile(
-        name=_text("name", mapping["name"]),
+        name=_name(mapping["name"]),
         description=_text("description", mapping["description"]),
         bias_table=_bias_table(mapping["bias_table"], provenance),
         provenance=types.MappingProxyType(provenance),
@@ -150,9 +156,16 @@ def _text(where: str, data: object) -> str:
     return data
 
 
+def _name(data: object) -> str:
+    name = _text("name", data)
+    if not _NAME.fullmatch(name):
+        raise ProfileError(f"name is '{brief(name)}'; it must be 1 to 64 letters, digits, spaces, or any of . + - _")
+    return name
+
+
 def _same_keys(where: str, found: set[str], wanted: set[str], optional: frozenset[str] = frozenset()) -> None:
     if found - wanted - optional:
-        raise ProfileError(f"{where} has unknown key(s): {', '.join(sorted(found - wanted - optional))}")
+        raise ProfileError(f"{where} has unknown key(s): {brief(', '.join(sorted(found - wanted - optional)))}")
     if wanted - found:
         raise ProfileError(f"{where} lacks key(s): {', '.join(sorted(wanted - found))}")
 
@@ -172,7 +185,7 @@ def _leaf(where: str, kind: type, data: object, provenance: dict[str, str]) -> A
     if kind is str:
         word = _text(where, data)
         if word not in CHOICES[where]:
-            raise ProfileError(f"{where} is '{word}'; it must be one of {', '.join(CHOICES[where])}")
+            raise ProfileError(f"{where} is '{brief(word)}'; it must be one of {', '.join(CHOICES[where])}")
         return word
     mapping = _mapping(f"{where} (a number needs a source or an assumption)", data)
     origins = sorted(set(mapping) - {"value"})
@@ -189,11 +202,11 @@ def _is_finite(value: object) -> typing.TypeGuard[float]:
 
 def _number(where: str, kind: type, value: object) -> float | int:
     if not _is_finite(value):
-        raise ProfileError(f"{where} must be a finite number, not {value!r}")
+        raise ProfileError(f"{where} must be a finite number, not {strict_yaml.shown(value)}")
     if value < 0 or (value == 0 and where not in MAY_BE_ZERO):
         raise ProfileError(f"{where} is {value:g}; it must be above 0")
-    if kind is int and value != int(value):
-        raise ProfileError(f"{where} is {value:g}; it must be a whole number")
+    if kind is int and (value != int(value) or value > _WHOLE_MAX):
+        raise ProfileError(f"{where} is {value:g}; it must be a whole number up to {_WHOLE_MAX}")
     return int(value) if kind is int else float(value)
 
 

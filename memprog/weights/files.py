@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
 from memprog.files import read_whole, replace_whole
 from memprog.tensors import Tensor, decode_safetensors, encode_safetensors
 from memprog.weights.npy import decode_npy, encode_npy
@@ -34,9 +34,9 @@ class Weights:
             raise InputError("it holds no tensor")
         for name, tensor in self.tensors.items():
             if not tensor.bits.size:
-                raise InputError(f"tensor '{name}' of shape {tensor.shape} is empty")
+                raise InputError(f"tensor '{brief(name)}' of shape {brief(tensor.shape)} is empty")
             if not tensor.is_finite():
-                raise InputError(f"tensor '{name}' holds NaN or infinity")
+                raise InputError(f"tensor '{brief(name)}' holds NaN or infinity")
 
 
 @dataclass(frozen=True, slots=True)

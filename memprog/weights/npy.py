@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
 from memprog.tensors import Tensor, dtype_name, tensor_of
 
 _HEADER = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+# What NumPy, tokenize and the parser of literals raise on damaged headers.
+_DAMAGES = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    SyntaxError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+)
 
 
 def decode_npy(data: bytes) -> Tensor:
@@ -21,16 +36,26 @@ def decode_npy(data: bytes) -> Tensor:
     Raises:
         InputError: truncated, a shape that does not match the bytes, objects, or another unfit dtype.
     """
+    shape, by_columns, dtype, body = _split(data)
+    dtype_name(dtype)
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(body):
+        raise InputError(f"it claims {dtype} of shape {brief(shape)} but holds {len(body)} bytes of numbers")
+    try:
+        return tensor_of(np.frombuffer(body, dtype).reshape(shape, order="F" if by_columns else "C"))
+    except ValueError as error:
+        raise InputError(f"it claims the shape {brief(shape)}, which no array can have") from error
+
+
+def _split(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], memoryview]:
+    """Read the header; NumPy's warning about files of Python 2 is not the operator's concern."""
     stream = io.BytesIO(data)
     try:
-        shape, by_columns, dtype = _HEADER[npy_format.read_magic(stream)](stream)
-    except (ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shape, by_columns, dtype = _HEADER[npy_format.read_magic(stream)](stream)
+    except _DAMAGES as error:
         raise InputError("it is not a whole .npy array of version 1 or 2") from error
-    dtype_name(dtype)
-    body = memoryview(data)[stream.tell() :]
-    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(body):
-        raise InputError(f"it claims {dtype} of shape {shape} but holds {len(body)} bytes of numbers")
-    return tensor_of(np.frombuffer(body, dtype).reshape(shape, order="F" if by_columns else "C"))
+    return shape, by_columns, dtype, memoryview(data)[stream.tell() :]
 
 
 def encode_npy(tensors: Mapping[str, Tensor]) -> bytes:

@@ -8,17 +8,28 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
 from memprog.files import MAX_BYTES
 from memprog.tensors import Tensor
 from memprog.weights.npy import decode_npy, encode_npy
 
 _SUFFIX = ".npy"
+_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 # Trained weights hardly compress; a small file that claims a thousand times its size is not weights.
 _SUSPECT_RATIO = 200
 _HARMLESS_BYTES = 64 << 20
 # What zipfile raises on damaged, encrypted or foreign archives.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
 
 
 def decode_npz(data: bytes) -> dict[str, Tensor]:
@@ -27,20 +38,22 @@ def decode_npz(data: bytes) -> dict[str, Tensor]:
     Raises:
         InputError: not a zip, damaged, encrypted, unfolding to too much, or a member that is not a fit array.
     """
+    if not data.startswith(_STARTS):  # zipfile would look for an archive further on
+        raise InputError("not a whole .npz archive: it does not start as one")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_members(archive.infolist(), len(data))
-            return {member.removesuffix(_SUFFIX): _member(archive, member) for member in archive.namelist()}
+            return {member.filename.removesuffix(_SUFFIX): _member(archive, member) for member in archive.infolist()}
     except _DAMAGES as error:
-        raise InputError(f"not a whole .npz archive: {error}") from error
+        raise InputError(f"not a whole .npz archive: {brief(error)}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
     for member in members:
         if not member.filename.endswith(_SUFFIX):
-            raise InputError(f"member '{member.filename}' is not a .npy array")
+            raise InputError(f"member '{brief(member.filename)}' is not a .npy array")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise InputError(f"member '{member.filename}' is compressed in a way that NumPy does not use")
+            raise InputError(f"member '{brief(member.filename)}' is compressed in a way that NumPy does not use")
     if len({member.filename for member in members}) < len(members):
         raise InputError("two of its members have the same name")
     unfolded = sum(member.file_size for member in members)
@@ -48,11 +61,13 @@ def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
         raise InputError(f"its {packed} bytes unfold to {unfolded}, which no weights do")
 
 
-def _member(archive: zipfile.ZipFile, member: str) -> Tensor:
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Tensor:
     try:
-        return decode_npy(archive.read(member))
+        with archive.open(member) as stream:
+            # With a size: without one, zipfile unfolds all there is before it looks at what the member claims.
+            return decode_npy(stream.read(member.file_size))
     except InputError as error:
-        raise InputError(f"member '{member}': {error}") from error
+        raise InputError(f"member '{brief(member.filename)}': {error}") from error
 
 
 def encode_npz(tensors: Mapping[str, Tensor]) -> bytes:
