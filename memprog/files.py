@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from memprog import faults
 from memprog.errors import InputError
 
 MAX_BYTES = 4 << 30
@@ -53,11 +54,14 @@ def replace_whole(path: Path, data: bytes) -> None:
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
+        faults.point("before file")
         with scratch.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        faults.point("inside file")
         scratch.replace(path)
+        faults.point("after file")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}; nothing was changed") from error
     finally:

@@ -22,7 +22,7 @@ from memprog.locks import owned
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile, load_profile, profile_names
 from memprog.protocol import Reason
 from memprog.report.chip import ChipReport
-from memprog.session import ChipRecord, Journal, Session
+from memprog.session import ChipRecord, Journal, Session, is_past
 from memprog.simchip import SimChip, create, summary_of
 
 
@@ -175,6 +175,23 @@ def record_path(workspace: Workspace, identity: Identity) -> Path:
     return workspace.chip_path.with_name(workspace.chip_path.name + ".record")
 
 
+def record_of(path: Path, chip: Chip) -> ChipRecord:
+    """Read the record of a chip's life; what lies there is another's where the chip knows it was never pulsed.
+
+    Raises:
+        InputError: the file is no record, of another version, or damaged.
+    """
+    record = ChipRecord.read(path, chip.identity.serial, chip.geometry)
+    if blank(chip) and record.pulses.any():
+        return ChipRecord(chip.identity.serial, chip.geometry)
+    return record
+
+
+def blank(chip: Chip) -> bool:
+    """Say whether a chip knows that it was never pulsed; one that cannot tell may hold anything."""
+    return chip.capabilities.knows_last_batch and chip.last_batch_id() is None
+
+
 def profile_of_chip(workspace: Workspace, profile: str | None) -> ChipProfile:
     """The profile asked for, else the one the workspace's simulated chip was made with, else the default."""
     if profile is None and workspace.chip_path.exists():
@@ -196,11 +213,11 @@ def chip_report(
     with opened(
         workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog info"
     ) as chip:
-        record = ChipRecord.read(record_path(workspace, chip.identity), chip.identity.serial, chip.geometry)
+        record = record_of(record_path(workspace, chip.identity), chip)
         if workspace.journal_path.exists():
-            journal = Journal.reading(workspace.journal_path)
-            with contextlib.closing(journal):
-                record.count(journal)
+            with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
+                if is_past(journal, chip):
+                    record.count(journal)
         return ChipReport(
             simulated=chip.identity.simulated,
             chip=chip_facts(chip.identity),

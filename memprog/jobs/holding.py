@@ -9,7 +9,7 @@ from pathlib import Path
 
 from memprog.chip import Chip
 from memprog.errors import InputError, LimitError
-from memprog.jobs.chips import SIM, opened, record_path
+from memprog.jobs.chips import SIM, opened, record_of, record_path
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.session import ChipRecord, Journal, Run, settle
@@ -45,7 +45,7 @@ class Held:
         """
         run = self.unfinished()
         if run is None:
-            raise InputError(f"chip {self.serial} has no unfinished run in {self.journal.path}; nothing was applied")
+            raise InputError(f"chip {self.serial} has no unfinished run in {self.journal.path}; {self._last_run()}")
         if run.facts["kind"] != kind:
             raise InputError(f"run {run.run_id} is taken up by `{RESUME_WITH[str(run.facts['kind'])]}`")
         last = self.chip.last_batch_id()
@@ -55,6 +55,13 @@ class Held:
                 f"`{ANEW_WITH[kind]}` starts anew; nothing was applied"
             )
         return run
+
+    def _last_run(self) -> str:
+        """Say what there is in place of an unfinished run."""
+        runs = self.journal.runs(self.serial)
+        if runs and runs[0].state == "finished":
+            return f"run {runs[0].run_id} is finished, `memprog verify` checks it; nothing was applied"
+        return "nothing was applied"
 
     def refuse_unfinished(self, *, full: bool) -> None:
         """Do not write over a run that can be taken up, unless asked to start anew.
@@ -103,7 +110,7 @@ def hold(
         with contextlib.closing(journal):
             settle(journal, chip)
             path = record_path(workspace, chip.identity)
-            record = ChipRecord.read(path, chip.identity.serial, chip.geometry)
+            record = record_of(path, chip)
             if record.count(journal):
                 record.write(path)
             yield Held(chip=chip, journal=journal, record=record, record_path=path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from memprog.errors import InputError, LimitError, StoppedError
 from memprog.image import Image
-from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, make_chip, opened
+from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, blank, make_chip, opened
 from memprog.jobs.holding import Held, hold, unfinished_run, unfinished_sentence
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of, utc_now
@@ -22,7 +22,7 @@ from memprog.jobs.writing import Task, Writing
 from memprog.profile import ChipProfile, Limits
 from memprog.report.program import ProgramReport
 from memprog.report.verify import VerifyReport
-from memprog.session import Allowance, Journal, Run, Session, masks_of, tightened
+from memprog.session import Allowance, Journal, Run, Session, is_past, masks_of, tightened
 
 PROGRAM = "program"
 
@@ -248,18 +248,18 @@ def _rehearse(workspace: Workspace, task: Task, wanted: Wanted, *, resume: bool,
         return
     with opened(workspace, task.profile, label="memprog program --dry-run", **wanted) as chip:
         check_on_chip(task.part, chip.geometry)
-        if resume or full or not workspace.journal_path.exists() or chip.last_batch_id() is None:
+        if resume or full or not workspace.journal_path.exists() or blank(chip):
             return
         with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
             run = unfinished_run(journal, chip.identity.serial)
-            if run is not None:
+            if run is not None and is_past(journal, chip):
                 raise LimitError(unfinished_sentence(run))
 
 
 def _refuse_other_image(held: Held, image: Image, yes: bool) -> None:
     """A chip that holds another image is overwritten only on the operator's word."""
     runs = held.journal.runs(held.serial)
-    holds = runs[0].image_sha256 if runs and held.chip.last_batch_id() is not None else ""
+    holds = runs[0].image_sha256 if runs and not blank(held.chip) else ""
     if holds not in ("", image.sha256) and not yes:
         raise LimitError(
             f"chip {held.serial} holds image {holds[:8]} since {runs[0].facts['utc']}; --yes overwrites it with "

@@ -70,9 +70,9 @@ class Journal:
         """
         journal = cls.__new__(cls)
         with journal._opening(path):
-            waiting = path.with_name(path.name + "-wal")
-            # Where nothing waits to be merged, a folder that may not be written to is no obstacle.
-            immutable = "" if waiting.exists() and waiting.stat().st_size else "&immutable=1"
+            sides = [path.with_name(path.name + side) for side in ("-wal", "-journal")]
+            # Where nothing waits to be merged or taken back, a folder that may not be written to is no obstacle.
+            immutable = "" if any(side.exists() and side.stat().st_size for side in sides) else "&immutable=1"
             journal._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro{immutable}", uri=True, isolation_level=None, timeout=BUSY_S
             )

@@ -7,6 +7,7 @@ it has counted, so that a kill in between loses nothing and counts nothing twice
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,18 @@ class ChipRecord:
         replace_whole(path, encode_safetensors(tensors, {_KEY: json.dumps(facts, sort_keys=True)}))
 
     def count(self, journal: Journal) -> bool:
-        """Add the pulses of a journal that are not counted yet; says whether there were any."""
+        """Add the pulses of a journal that are not counted yet; says whether there were any.
+
+        A batch whose fate nobody has looked into is left for the next time, and what comes after it, too.
+        """
         counted = self._counted.get(journal.journal_id, -1)
         newest = counted
         columns = self.pulses.shape[2]
+        unsettled = min((batch.batch_id for batch in journal.unsettled(self.serial)), default=sys.maxsize)
         for run in journal.runs(self.serial):
             for batch in journal.batches(run.run_id, kind=PULSE, after=counted):
+                if batch.batch_id >= unsettled:
+                    break
                 newest = max(newest, batch.batch_id)
                 if batch.fate is not Fate.NOT_APPLIED:
                     cell = cells_of(batch.intent)

@@ -24,16 +24,26 @@ RESUME = "resume"
 def settle(journal: Journal, chip: Chip) -> None:
     """Bring a journal and a chip together before anything is sent: find out the fate of what was under way.
 
-    A chip that knows its last batch tells whether that was carried out. One that knows less than the journal is not the
-    chip the journal is about, but another of the same serial: the runs in the journal are not its past.
+    A chip that knows its last batch tells whether that was carried out, unless another journal has pulsed it since.
     """
-    serial, knows, last = chip.identity.serial, chip.capabilities.knows_last_batch, chip.last_batch_id()
-    reached = -1 if last is None else last
-    if knows and reached < journal.newest_pulses(serial)[0]:
+    serial, last = chip.identity.serial, chip.last_batch_id()
+    if not is_past(journal, chip):
         journal.disown(serial)
     for batch in journal.unsettled(serial):
-        known = Fate.APPLIED if reached >= batch.batch_id else Fate.NOT_APPLIED
-        journal.record(batch.batch_id, {"fate": np.array([known if knows else Fate.UNKNOWN])})
+        fate = Fate.UNKNOWN
+        if chip.capabilities.knows_last_batch and (last is None or last <= batch.batch_id):
+            fate = Fate.APPLIED if last == batch.batch_id else Fate.NOT_APPLIED
+        journal.record(batch.batch_id, {"fate": np.array([fate])})
+
+
+def is_past(journal: Journal, chip: Chip) -> bool:
+    """Say whether the runs of a journal are the past of a chip, as far as the chip can tell.
+
+    One that knows less than the journal is not the chip the journal is about, but another of the same serial.
+    """
+    last = chip.last_batch_id()
+    reached = -1 if last is None else last
+    return not chip.capabilities.knows_last_batch or reached >= journal.newest_pulses(chip.identity.serial)[0]
 
 
 def follow(loop: Loop, cells: Cells, batches: Iterable[Batch], session: Session) -> None:
