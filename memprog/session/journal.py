@@ -22,13 +22,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from memprog import faults
-from memprog.errors import InputError, StoppedError
+from memprog.errors import InputError, StoppedError, brief
 from memprog.session.blobs import Blob
 from memprog.session.entries import PULSE, Batch, Fate, Run
 
 FORMAT_VERSION = 2
-PAGE_BYTES = 1 << 15
+PAGE_BYTES = 1 << 14
 """Blobs are long: large pages spare a third of the time that writing takes."""
+MERGE_PAGES = 256
+"""Pages that may wait to be merged into the file: 4 MB, as much as by default."""
 BUSY_S = 5.0
 """How long to wait for another process that is writing to the same journal."""
 
@@ -97,6 +99,7 @@ class Journal:
             self._check_version()
             # Where the file system cannot share memory, as on network drives, SQLite stays with a rollback journal.
             self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={MERGE_PAGES}")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
         self._let_go_unless(ready)
@@ -119,7 +122,7 @@ class Journal:
         found = self._db.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()
         if found is None or found[0] != str(FORMAT_VERSION):
             raise InputError(
-                f"{self._path}: journal of format {found and found[0]}; this memprog reads {FORMAT_VERSION}"
+                f"{self._path}: journal of format {brief(found and found[0])}; this memprog reads {FORMAT_VERSION}"
             )
 
     @property
@@ -264,7 +267,9 @@ class Journal:
         for batch_id, pulses, checksum, packed in self._rows(query, (run_id, PULSE, after)):
             outcome = None if packed is None else self._unpacked(packed, checksum, [batch_id])
             batch = Batch(batch_id=batch_id, array=0, kind=PULSE, intent={}, outcome=outcome)
-            found.append((batch_id, int(pulses), Fate.UNKNOWN if outcome is None else batch.fate))
+            if type(pulses) is not int or pulses < 0:
+                raise InputError(f"{self._path}: the journal is damaged: a batch of {brief(pulses)} pulses")
+            found.append((batch_id, pulses, Fate.UNKNOWN if outcome is None else batch.fate))
         return found
 
     def _newest(self) -> int:

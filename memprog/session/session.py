@@ -194,7 +194,8 @@ class Session:
     def close(self) -> None:
         """Bring outputs to zero and let go of the chip."""
         try:
-            self._chip.make_safe()
+            with stopping.held():
+                self._chip.make_safe()
         finally:
             self._chip.close()
 
