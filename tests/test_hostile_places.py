@@ -130,8 +130,8 @@ def test_full_disk_leaves_no_half_chip(room: int, disk: SmallDisk) -> None:
     whole(bench)
 
 
-# Fails today with room for 88 to 112 kB: ended by SIGBUS (-7) as long as the chip's second slots are holes in its file; needs the
-# whole file reserved when it is made (simchip/store.py).
+# Fails today with room for 88 to 112 kB: ended by SIGBUS (-7), because the chip's second slots are holes in its file;
+# the whole file has to be reserved when it is made (simchip/store.py).
 @pytest.mark.parametrize("room_kib", [0, 16, 40, 64, 88, 96, 112, 128, 160, 192, 256, 384, 512])
 def test_full_disk_during_a_run_stops_it_and_loses_nothing(room_kib: int, disk: SmallDisk) -> None:
     bench = small_bench(disk.folder / "bench")
