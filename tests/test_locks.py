@@ -118,8 +118,8 @@ def test_of_two_that_ask_at_once_exactly_one_is_let_in(locks: Path) -> None:
 
 @needs_posix
 def test_name_of_a_file_is_the_same_chip_in_every_locale(locks: Path) -> None:
-    with owned("chip caf\u00e9", "in UTF-8"), pytest.raises(LimitError, match="in UTF-8"):
-        ask("chip caf\udcc3\udca9")
+    with owned("chip \u00e9", "in UTF-8"), pytest.raises(LimitError, match="in UTF-8"):
+        ask("chip \udcc3\udca9")
 
 
 def test_lock_ends_with_its_block(locks: Path) -> None:
