@@ -186,6 +186,11 @@ def test_errors_that_cannot_be_said_keep_their_exit_code(bench: Bench, tmp_path:
         assert run(STUB, "return 1 / 0", "status", stderr=full, env=environment(TMPDIR=str(tmp_path))).code == 70
 
 
+def way_on(stopped: dict[str, Any]) -> str:
+    """What is added to the sentence of a run that can be taken up."""
+    return f"; `memprog program --resume` goes on where run {stopped['run_id']} stopped\n"
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -204,8 +209,9 @@ def test_errors_that_cannot_be_said_keep_their_exit_code(bench: Bench, tmp_path:
 )
 def test_4_instrument_or_the_wire_failed(body: str, sentence: str, bench: Bench) -> None:
     ended = run(ON_CHIP, body, *on(bench, "program", "--array", "--quiet"))
-    assert ended == Ended(4, "", sentence)
-    assert [run["state"] for run in runs_of(bench)] == ["stopped"]
+    (stopped,) = runs_of(bench)
+    assert ended == Ended(4, "", sentence.rstrip() + way_on(stopped))
+    assert stopped["state"] == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -242,8 +248,9 @@ def test_6_and_130_stopped_early_and_recorded(names: tuple[str, ...], code: int,
         for name in names:
             child.send_signal(getattr(signal, name))
         ended = finish(child)
-    assert (ended.code, ended.out, ended.err) == (code, "", sentence)
-    assert [run["state"] for run in runs_of(bench)] == ["stopped"]
+    (stopped,) = runs_of(bench)
+    assert (ended.code, ended.out, ended.err) == (code, "", sentence.rstrip() + way_on(stopped))
+    assert stopped["state"] == "stopped"
 
 
 CRASHES = {

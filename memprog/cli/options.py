@@ -241,7 +241,10 @@ def _lost_links_are_instrument_errors() -> Iterator[None]:
     try:
         yield
     except (ConnectionError, TimeoutError) as error:
-        raise InstrumentError(f"the link was lost: {error.strerror or str(error) or type(error).__name__}") from error
+        lost = InstrumentError(f"the link was lost: {error.strerror or str(error) or type(error).__name__}")
+        for note in getattr(error, "__notes__", ()):
+            lost.add_note(note)
+        raise lost from error
 
 
 def _open_workspace(folder: Path, given: dict[str, Path | None]) -> Workspace:

@@ -64,8 +64,8 @@ def arrays_needed(workspace: Workspace) -> int:
     return read_image(workspace.image_path).targets_usiemens.shape[0] if workspace.image_path.exists() else 1
 
 
-def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> None:
-    """Write the file of a new simulated chip, replacing what is there."""
+def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int, replace: bool = True) -> None:
+    """Write the file of a new simulated chip; with replace False one that is there, by then, stays."""
     if not 1 <= arrays <= profile.geometry.arrays:
         raise InputError(
             f"{arrays} arrays asked for; a chip of profile {profile.name} has 1 to {profile.geometry.arrays}"
@@ -77,6 +77,8 @@ def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> No
     with contextlib.suppress(ChipFileError):
         name = summary_of(path).serial
     with _owned_file(path, name, 0.0, "memprog sim new"):
+        if path.exists() and not replace:
+            return
         for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
             left_over.unlink(missing_ok=True)
         create(path, profile, seed=seed, arrays=arrays)

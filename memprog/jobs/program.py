@@ -103,7 +103,8 @@ def _on_chip(
     """Find out whether the run may begin, or which one goes on, and carry it out."""
     image, kind = asked.image, asked.kind
     if not workspace.chip_path.exists() and not resume and wanted["backend"] == SIM:
-        make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=image.targets_usiemens.shape[0])
+        arrays = image.targets_usiemens.shape[0]
+        make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=arrays, replace=False)
     with hold(workspace, kind, label="memprog program", **wanted) as held:
         run = held.to_resume(PROGRAM) if resume else None
         if run is not None:
