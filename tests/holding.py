@@ -60,10 +60,11 @@ def on(bench: Bench, *words: str) -> tuple[str, ...]:
     return (*words, "--workspace", str(bench.workspace.folder), *profile)
 
 
-def memprog(*words: str, **options: Any) -> Ended:
-    """Run one command line to its end; no traceback may come out, whatever happens."""
+def memprog(*words: str, program: str = "", **options: Any) -> Ended:
+    """Run one command line to its end, by a script of its own if one is given; no traceback may come out."""
     given: dict[str, Any] = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    command = [sys.executable, "-W", "error", "-m", "memprog", *words]
+    start = [program] if program else ["-m", "memprog"]
+    command = [sys.executable, "-W", "error", *start, *words]
     ended = subprocess.run(command, check=False, text=True, timeout=300, **given)
     assert "Traceback" not in (ended.stderr or "")
     return Ended(ended.returncode, ended.stdout or "", ended.stderr or "")
