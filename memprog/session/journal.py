@@ -31,6 +31,8 @@ PAGE_BYTES = 1 << 14
 """Blobs are long: large pages spare a third of the time that writing takes."""
 MERGE_PAGES = 256
 """Pages that may wait to be merged into the file: 4 MB, as much as by default."""
+_TROUBLE = (sqlite3.Error, UnicodeError)
+"""What SQLite raises; the second where a damaged file makes it quote bytes that are no text."""
 BUSY_S = 5.0
 """How long to wait for another process that is writing to the same journal."""
 
@@ -86,8 +88,8 @@ class Journal:
         self._path = path
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
-            raise InputError(f"{path}: cannot be used as a journal: {error}") from error
+        except (OSError, *_TROUBLE) as error:
+            raise InputError(f"{path}: cannot be used as a journal: {brief(error)}") from error
 
     def _make_ready(self, durable: bool) -> None:
         """Recognise the file before anything in it is changed."""
@@ -320,8 +322,8 @@ class Journal:
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise InputError(f"{self._path}: the journal cannot be read: {error}") from error
+        except _TROUBLE as error:
+            raise InputError(f"{self._path}: the journal cannot be read: {brief(error)}") from error
 
     def _unpacked(self, packed: bytes, checksum: int, facts: list[Any]) -> dict[str, NDArray[Any]]:
         try:
@@ -343,7 +345,7 @@ class Journal:
             # An interrupt must not leave a transaction open: how the run ended is still to be written.
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            if not isinstance(error, sqlite3.Error):
+            if not isinstance(error, _TROUBLE):
                 raise
             raise StoppedError(f"{self._path}: the journal cannot be written: {error}") from error
         faults.point(f"after journal {what}")
