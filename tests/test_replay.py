@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from forgetful import ForgetfulChip
 from holding import BRIEF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_cases import random_targets, start_run, write_profile
 
-from memprog.chip import Cells
+from memprog.chip import Cells, Chip
 from memprog.errors import InputError
 from memprog.jobs.chips import make_chip
 from memprog.profile import ChipProfile
@@ -41,9 +42,9 @@ class Recorded:
         self.loops: list[Loop] = []
         self.owed: list[list[Shots]] = []
 
-    def fresh(self) -> tuple[Loop, Session]:
+    def fresh(self, chip: Chip | None = None, **options: Any) -> tuple[Loop, Session]:
         """A loop that knows nothing yet, and a session that cannot pulse."""
-        session = Session(self.chip, self.kind)
+        session = Session(chip or self.chip, self.kind, **options)
         return _loop_of(session, self.kind, self.target_usiemens, self.start), session
 
     def given(self, batches: list[Batch]) -> np.ndarray:
@@ -144,8 +145,12 @@ def test_pulses_are_counted_as_the_journal_has_them_wherever_it_is_cut(
     look = loop.next_look()
     assert look is not None
     if last.kind == PULSE:
+        # Nothing is learned from pulses that may not have been given.
+        assert (
+            fate in {None, Fate.APPLIED} or not loop._last.waiting[np.isin(flat(recorded), cells_of(last.intent))].any()
+        )
         # Whatever was given or not, the cells are neither done nor given up, and only a look can decide on a pulse.
-        assert (loop.stage[np.isin(flat(recorded), cells_of(last.intent))] == Stage.APPROACH).all()
+        assert (loop.stage[concerned] == Stage.APPROACH).all()
 
 
 @settings(max_examples=40)
@@ -188,3 +193,25 @@ def test_readbacks_and_clock_are_those_of_the_last_look(recorded: Recorded) -> N
     looks = [batch.outcome for batch in recorded.batches if batch.outcome and "time_s" in batch.outcome]
     assert session.clock_s() >= float(looks[-1]["time_s"][0])
     assert session.clock_s() == recorded.chip.clock_s()
+
+
+def test_clock_that_starts_anew_goes_on_where_the_journal_left_it(recorded: Recorded) -> None:
+    """A rack counts from its start; so does this chip, which was opened just now."""
+    chip = cast(Chip, ForgetfulChip(recorded.chip._file.path, recorded.kind))
+    assert chip.clock_s() == 0.0
+    loop, session = recorded.fresh(chip)
+    follow(loop, recorded.cells, recorded.batches, session)
+    looks = [batch.outcome for batch in recorded.batches if batch.outcome and "time_s" in batch.outcome]
+    assert session.clock_s() == pytest.approx(float(looks[-1]["time_s"][0]))
+    everything = Look(stage="approach", cells=np.arange(len(recorded.cells)), samples=1, interval_s=0.0)
+    assert session.look(recorded.cells, everything).time_s > float(looks[-1]["time_s"][0])
+
+
+def test_pulses_of_the_run_are_not_counted_twice_over_the_life_of_a_cell(recorded: Recorded) -> None:
+    """The record of the chip, from which a resume starts, has them already."""
+    before = 7
+    lived = np.zeros((1, 8, 8), dtype=np.int64)
+    lived.ravel()[flat(recorded)] = before + recorded.given(recorded.batches)
+    loop, session = recorded.fresh(spent_life=lived)
+    follow(loop, recorded.cells, recorded.batches, session)
+    assert (session._spent_life.ravel()[flat(recorded)] == before).all()
