@@ -148,7 +148,7 @@ def test_nothing_is_lost_and_nothing_given_twice_in_a_chain_of_kills(number: int
 
 @pytest.mark.long
 def test_two_hundred_kills_cost_neither_pulses_nor_yield_nor_truth(tmp_path: Path) -> None:
-    chips, chains, kills = 10, 50, 4
+    chips, chains, kills = 10, 50, 5
     rng = np.random.default_rng(200)
     moments = [[random_kill(rng, 400, 90) for _ in range(kills)] for _ in range(chains)]
 
@@ -171,7 +171,7 @@ def test_two_hundred_kills_cost_neither_pulses_nor_yield_nor_truth(tmp_path: Pat
         before, after = list(unkilled_runs), list(killed_runs)
     figures = aggregated(before, [result for _, result in after]) | {"kills": sum(count for count, _ in after)}
     print(json.dumps(figures))
-    assert figures["kills"] >= 0.9 * chains * kills
+    assert figures["kills"] >= 200
     assert figures["yield_loss"] <= YIELD_LOSS
     assert figures["pulses_ratio"] <= EXTRA_PULSES
     assert figures["false_done_more"] <= 3.0 * figures["false_done_deviation"]
