@@ -56,9 +56,10 @@ def junit_file() -> str:
 
 
 def test_the_workflow_installs_this_package_and_does_the_main_job() -> None:
-    name = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wheel = f"{project['name']}-{project['version']}-py3-none-any.whl"
     first, *rest = commands()
-    assert shlex.split(first) == ["pip", "install", name]
+    assert shlex.split(first) == ["pip", "install", wheel]
     assert [command.split()[0] for command in rest] == ["memprog"] * len(rest)
     assert [words[1] for words in ours()] == ["load-weights", "program", "verify"]
     assert {"--array", "json"} <= set(ours()[1])
