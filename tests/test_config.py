@@ -172,6 +172,14 @@ def test_limits_are_decided_one_by_one(place: Place) -> None:
     }
 
 
+def test_of_each_limit_the_tightest_holds_wherever_it_was_said(place: Place) -> None:
+    place.user.write_text("limits: {set_max_v: 2.1, width_min_ns: 200}\n", encoding="utf-8")
+    place.project.write_text("limits: {set_max_v: 2.2, width_min_ns: 150}\n", encoding="utf-8")
+    settings = place.settings("--limit", "set_max_v=2.3", "--limit", "width_min_ns=300")
+    assert settings["limits.set_max_v"] == {"value": 2.1, "origin": str(place.user)}
+    assert settings["limits.width_min_ns"] == {"value": 300.0, "origin": "command line"}
+
+
 @pytest.mark.parametrize(("key", "value"), WORDS_OF_KEYS.items())
 @pytest.mark.parametrize("level", ["project", "environment"])
 def test_every_kind_of_value_can_be_set_in_a_file_and_in_the_environment(

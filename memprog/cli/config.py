@@ -2,7 +2,7 @@
 
 The first that has a value wins: the command line; the environment (``MEMPROG_<KEY>``); the file of ``--config``;
 ``memprog.yaml`` in the current folder or the nearest one above it; ``memprog.yaml`` in the user's folder; the default.
-``limits`` are decided one by one in that order, so a file's other limits hold beside those of the command line.
+``limits`` are another matter: of each the tightest that anyone names holds, wherever it was said.
 
 A file is one flat mapping from the keys of SETTINGS to values. It may say ``format_version: 1`` and need not: it is
 written by hand, a few lines long, and one without the key is read as version 1 for ever. Paths in a file start from
@@ -117,8 +117,20 @@ def find(chosen: Path | None) -> dict[str, Found]:
     """
     found: dict[str, Found] = {}
     for path in [*standing_files(), *([] if chosen is None else [chosen])]:
-        found |= read_file(path)
+        found = {**found, **_tightest(found, read_file(path))}
     return found | read_environment(os.environ)
+
+
+def _tightest(found: Mapping[str, Found], more: Mapping[str, Found]) -> dict[str, Found]:
+    """Let nearer settings win, but of limits the tighter ones."""
+    return {key: found[key] if key in found and not tighter(key, one, found[key]) else one for key, one in more.items()}
+
+
+def tighter(key: str, one: Found, other: Found) -> bool:
+    """Say whether a setting holds against one that is further away: a limit only where it is at least as tight."""
+    if not key.startswith("limits."):
+        return True
+    return bool(one.value >= other.value if key.endswith("min_ns") else one.value <= other.value)
 
 
 def standing_files() -> list[Path]:

@@ -41,12 +41,14 @@ def _configure(context: click.Context, _: click.Parameter, chosen: Path | None) 
 
 
 def _limits(context: click.Context, _: click.Parameter, given: tuple[tuple[str, float], ...]) -> dict[str, float]:
-    """Put the limits of the command line over those of the files."""
+    """Take the limits of the command line where they are tighter than those of the files."""
     found = context.meta.get(_FOUND, {})
     for name, value in given:
         if len({other for named, other in given if named == name}) > 1:
             raise click.BadParameter(f"{name} is given twice, and differently.")
-        found[f"limits.{name}"] = config.Found(value, config.COMMAND_LINE)
+        key, said = f"limits.{name}", config.Found(value, config.COMMAND_LINE)
+        if key not in found or config.tighter(key, said, found[key]):
+            found[key] = said
     return {key.removeprefix("limits."): one.value for key, one in found.items() if key.startswith("limits.")}
 
 
