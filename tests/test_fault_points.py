@@ -215,11 +215,11 @@ def points_in_source() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     ]
-    whats = {text_of(call) for call in calls if call.func.attr == "_transaction"}  # type: ignore[attr-defined]
+    titles = {text_of(call) for call in calls if call.func.attr == "_transaction"}  # type: ignore[attr-defined]
     for call in calls:
         if ast.unparse(call.func) == "faults.point":
             text = text_of(call)
-            yield from (text.replace("{what}", what) for what in whats) if "{what}" in text else (text,)
+            yield from (text.replace("{what}", what) for what in titles) if "{what}" in text else (text,)
 
 
 def text_of(call: ast.Call) -> str:

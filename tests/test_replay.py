@@ -145,10 +145,9 @@ def test_pulses_are_counted_as_the_journal_has_them_wherever_it_is_cut(
     look = loop.next_look()
     assert look is not None
     if last.kind == PULSE:
+        concerned = np.isin(flat(recorded), cells_of(last.intent))
         # Nothing is learned from pulses that may not have been given.
-        assert (
-            fate in {None, Fate.APPLIED} or not loop._last.waiting[np.isin(flat(recorded), cells_of(last.intent))].any()
-        )
+        assert fate in {None, Fate.APPLIED} or not loop._last.waiting[concerned].any()
         # Whatever was given or not, the cells are neither done nor given up, and only a look can decide on a pulse.
         assert (loop.stage[concerned] == Stage.APPROACH).all()
 
