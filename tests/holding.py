@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loop_cases import Bench, make_bench
-from processes import environment
+from processes import Ended, environment
 
 WAITING = """
 import sys
@@ -32,21 +30,6 @@ Console.listen = listen_and_wait
 sys.exit(main())
 """
 BRIEF = {"protocol__passes": 1, "protocol__mop_up_passes": 1}
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a process left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The JSON object at the end of standard output."""
-        fields: dict[str, Any] = json.loads(self.out[self.out.index("{") :])
-        return fields
 
 
 def small_bench(folder: Path, **options: Any) -> Bench:

@@ -11,48 +11,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from processes import environment
+from processes import Ended, environment
+from processes import memprog_in as memprog
 
 REPOSITORY = Path(__file__).parent.parent
 SMALL = {"arrays": 1, "rows": 16, "columns": 16}
 CELLS = 64
-Run = Callable[..., "Ended"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a process left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Standard output as one JSON object."""
-        fields: dict[str, Any] = json.loads(self.out)
-        return fields
-
-
-def memprog(folder: Path, *words: str) -> Ended:
-    """Run one command line in a folder."""
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "memprog", *words],
-        cwd=folder,
-        env=environment(),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "Traceback" not in ended.stderr
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+Run = Callable[..., Ended]
 
 
 def write_profile(path: Path) -> None:

@@ -8,56 +8,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from loop_cases import write_profile
 from pinned_names import FIELDS, INSIDE, fields_of_reports, paths_in
-from processes import environment
+from processes import Ended
+from processes import memprog_in as memprog
 
 PROFILE = ("--profile", "small.yaml")
 BRIEF = {"protocol__passes": 1, "protocol__mop_up_passes": 1}
 HEALTHY = {"simulation__stuck_high_fraction": 0.0, "simulation__stuck_low_fraction": 0.0}
 KILLED = {-9, 137}
 
-Run = Callable[..., "Ended"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a process left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Standard output as one JSON object."""
-        fields: dict[str, Any] = json.loads(self.out)
-        return fields
-
-
-def memprog(folder: Path, *words: str, answer: str = "", **variables: str) -> Ended:
-    """Run one command line in a folder; whoever asks something is given the answer."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "memprog", *words],
-        cwd=folder,
-        env=environment(**variables),
-        check=False,
-        capture_output=True,
-        encoding=variables.get("PYTHONIOENCODING", "utf-8"),
-        input=answer,
-        timeout=120,
-    )
-    assert "Traceback" not in ended.stderr + ended.stdout
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+Run = Callable[..., Ended]
 
 
 def lay_out(folder: Path, seed: int = 5) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -154,6 +154,17 @@ class ChipKeywords(TypedDict):
     timeout_s: float
 
 
+class RunSettings(TypedDict):
+    """What a run that writes to a chip can be told, as keyword arguments of its job."""
+
+    denoise: bool
+    verify: bool
+    min_yield: float | None
+    max_time_s: float | None
+    max_pulses: int | None
+    limits: Mapping[str, float]
+
+
 def with_console(command: Command) -> Command:
     """Give the command a ``console``, from the options on output, progress and logs, and the configuration."""
     return _CONFIG(with_plain_console(command))
@@ -228,8 +239,30 @@ def min_yield_option(command: Command) -> Command:
 
 
 def with_run_settings(command: Command) -> Command:
-    """Give the command what a run that programs can be told: denoise, verify, min_yield and where to stop."""
-    return _decorated(command, _RUN)
+    """Give the command a ``settings`` with what a run that writes can be told."""
+
+    @functools.wraps(command)
+    def run(
+        *,
+        denoise: bool,
+        verify: bool,
+        min_yield: float | None,
+        max_time: float | None,
+        max_pulses: int | None,
+        limits: Mapping[str, float],
+        **rest: Any,
+    ) -> Any:
+        settings = RunSettings(
+            denoise=denoise,
+            verify=verify,
+            min_yield=min_yield,
+            max_time_s=max_time,
+            max_pulses=max_pulses,
+            limits=limits,
+        )
+        return command(settings=settings, **rest)
+
+    return _decorated(run, _RUN)
 
 
 def with_every_setting(command: Command) -> Command:

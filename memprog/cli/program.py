@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,15 @@ import click
 from memprog.cli import kinds
 from memprog.cli.console import Console
 from memprog.cli.junit import JUnitFile, junit_option, with_junit
-from memprog.cli.options import ChipChoice, arrays_option, with_chip, with_console, with_run_settings, with_workspace
+from memprog.cli.options import (
+    ChipChoice,
+    RunSettings,
+    arrays_option,
+    with_chip,
+    with_console,
+    with_run_settings,
+    with_workspace,
+)
 from memprog.cli.text import Fields, chip_line, facts, number, reasons, share, table, verify_lines
 from memprog.errors import EXIT_BELOW_YIELD, EXIT_OK
 
@@ -50,12 +57,7 @@ def program(
     full: bool,
     recheck: bool,
     yes: bool,
-    denoise: bool,
-    verify: bool,
-    min_yield: float | None,
-    max_time: float | None,
-    max_pulses: int | None,
-    limits: Mapping[str, float],
+    settings: RunSettings,
 ) -> int:
     """Write the image into the chip: pulse, read, denoise, confirm, verify.
 
@@ -63,7 +65,7 @@ def program(
     """
     from memprog.jobs.program import program as program_chip
 
-    junit.require_verify(verify=verify and not dry_run)
+    junit.require_verify(verify=settings["verify"] and not dry_run)
     if resume and full:
         raise click.UsageError("--resume and --full exclude each other.")
     report = program_chip(
@@ -71,19 +73,14 @@ def program(
         arrays=_checked(arrays, region, cells, resume) or None,
         region=region,
         cells=cells or None,
-        denoise=denoise,
         dry_run=dry_run,
-        verify=verify,
-        min_yield=min_yield,
         yes=yes,
         resume=resume,
         full=full,
         recheck=recheck,
-        max_time_s=max_time,
-        max_pulses=max_pulses,
-        limits=limits,
         listener=console.listen,
         argv=console.argv,
+        **settings,
         **choice.keywords(),
     )
     console.show(report, outcome_lines)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from memprog.cli.console import Console
-from memprog.cli.options import ChipChoice, with_chip, with_console, with_run_settings, with_workspace
+from memprog.cli.options import ChipChoice, RunSettings, with_chip, with_console, with_run_settings, with_workspace
 from memprog.cli.program import outcome_lines
 from memprog.errors import EXIT_BELOW_YIELD, EXIT_OK
 
@@ -33,12 +32,7 @@ def restore(
     resume: bool,
     full: bool,
     yes: bool,
-    denoise: bool,
-    verify: bool,
-    min_yield: float | None,
-    max_time: float | None,
-    max_pulses: int | None,
-    limits: Mapping[str, float],
+    settings: RunSettings,
 ) -> int:
     """Bring the cells that a run wrote back to what they held before its first pulse.
 
@@ -51,17 +45,12 @@ def restore(
     report = restore_chip(
         workspace,
         run_id=run_id,
-        denoise=denoise,
         resume=resume,
         full=full,
-        verify=verify,
-        min_yield=min_yield,
-        max_time_s=max_time,
-        max_pulses=max_pulses,
-        limits=limits,
         yes=yes,
         listener=console.listen,
         argv=console.argv,
+        **settings,
         **choice.keywords(),
     )
     console.show(report, outcome_lines)
