@@ -193,7 +193,7 @@ def write_profile(path: Path, *, rows: int, columns: int, arrays: int = 1, **cha
     size = {"geometry__arrays": arrays, "geometry__rows": rows, "geometry__columns": columns}
     for place, value in (size | changes).items():
         section, key = place.split("__")
-        tree[section][key]["value"] = value
+        tree[section].setdefault(key, {"assumption": "of this test"})["value"] = value
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return load_profile(str(path))
 
