@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from hypothesis import HealthCheck, settings
 os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no-such-folder")
 for variable in [name for name in os.environ if name.startswith("MEMPROG_")]:
     del os.environ[variable]
+
+# Where this process was started with interrupts ignored, as in the background of a script, its children must not be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine one example may take long; that says nothing about the code.
 settings.register_profile("memprog", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -115,6 +115,8 @@ class Journal:
 
     def _create(self) -> None:
         with self._transaction("schema"):
+            if self._db.execute("SELECT name FROM sqlite_master").fetchall():
+                return  # another process was quicker
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
             meta = [("format_version", str(FORMAT_VERSION)), ("journal_id", secrets.token_hex(8))]
