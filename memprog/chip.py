@@ -47,7 +47,7 @@ class Order(enum.Enum):
 class Identity:
     """Who a chip is; ``serial`` is what journals are kept by.
 
-    ``unit`` tells twins of one serial apart, for locks: the file of a simulated chip, nothing for silicon.
+    ``unit`` tells twins of one serial apart: the file of a simulated chip, nothing for silicon.
     """
 
     maker: str

@@ -10,6 +10,7 @@
     +-- InstrumentError          4  the instrument or the wire failed
     +-- LimitError               5  a limit or a missing permission refused it
     +-- StoppedError             6  stopped early; what was done is recorded
+    |   +-- JournalError         6  the journal can no longer be written
 
 A cell that does not converge is not an error: it is a result with a reason.
 """
@@ -67,6 +68,10 @@ class StoppedError(MemprogError):
     """The run was stopped before its end; the journal holds what was done."""
 
     exit_code = EXIT_STOPPED
+
+
+class JournalError(StoppedError):
+    """The journal cannot be written any more; before a run began that is an InputError."""
 
 
 def brief(value: object, most: int = 120) -> str:

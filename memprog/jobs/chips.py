@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import glob
+import os
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,15 +75,16 @@ def make_chip(path: Path, profile: ChipProfile, *, seed: int, arrays: int, repla
     if not 0 <= seed < 2**63:
         raise InputError(f"seed {seed} is not between 0 and 2**63")
     make_folder(path.parent)
-    name = path.name
+    name, birth = path.name, 0
     with contextlib.suppress(ChipFileError):
-        name = summary_of(path).serial
+        before = summary_of(path)
+        name, birth = before.serial, before.birth + 1
     with _owned_file(path, name, 0.0, "memprog sim new"):
         if path.exists() and not replace:
             return
         for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
             left_over.unlink(missing_ok=True)
-        create(path, profile, seed=seed, arrays=arrays)
+        create(path, profile, seed=seed, arrays=arrays, birth=birth)
         # The record of the chip that was there is not that of the new one.
         path.with_name(path.name + ".record").unlink(missing_ok=True)
 
@@ -165,9 +168,39 @@ def check_backend(backend: str) -> None:
 
 @contextlib.contextmanager
 def _owned_file(path: Path, name: str, timeout_s: float, label: str) -> Iterator[None]:
-    """Own a simulated chip by its file: chips made alike have one serial."""
-    with owned(str(path.resolve()), label, name=name, timeout_s=timeout_s):
+    """Own a simulated chip by its file, under all its names: chips made alike have one serial."""
+    with contextlib.ExitStack() as owning:
+        owning.enter_context(owned(str(path.resolve()), label, name=name, timeout_s=timeout_s))
+        if path.exists():
+            file = path.stat()
+            identity = f"file {file.st_dev} {file.st_ino}"
+            owning.enter_context(owned(identity, label, name=name, timeout_s=timeout_s))
         yield
+
+
+def name_in(journal_path: Path, serial: str, unit: str) -> str:
+    """What a journal calls a chip: its serial, and of one that may have twins, where its file, the unit, is.
+
+    The place is seen from the journal's folder, so that a workspace may be moved or copied.
+    """
+    if not unit:
+        return serial
+    folder = journal_path.resolve().parent
+    try:
+        place = os.path.relpath(unit, folder)
+    except ValueError:  # on Windows, another drive
+        place = unit
+    return f"{serial} {Path(place).as_posix()}"
+
+
+def journal_number(journal_path: Path, identity: Identity) -> int:
+    """Number of a new journal: journals that pulse one chip differ, and where all lies alike they are alike."""
+    place = Path(identity.unit).parent if identity.unit else Path(journal_path.anchor)
+    try:
+        seen_from_chip = os.path.relpath(journal_path.resolve(), place)
+    except ValueError:  # on Windows, another drive
+        seen_from_chip = str(journal_path)
+    return zlib.crc32(Path(seen_from_chip).as_posix().encode()) & 0x7FFFFFFF
 
 
 def record_path(workspace: Workspace, identity: Identity) -> Path:
@@ -194,6 +227,11 @@ def blank(chip: Chip) -> bool:
     return chip.capabilities.knows_last_batch and chip.last_batch_id() is None
 
 
+def pulses_of_chip(workspace: Workspace) -> int:
+    """Pulses a simulated chip counts itself to have had."""
+    return summary_of(workspace.chip_path).pulses
+
+
 def profile_of_chip(workspace: Workspace, profile: str | None) -> ChipProfile:
     """The profile asked for, else the one the workspace's simulated chip was made with, else the default."""
     if profile is None and workspace.chip_path.exists():
@@ -218,8 +256,9 @@ def chip_report(
         record = record_of(record_path(workspace, chip.identity), chip)
         if workspace.journal_path.exists():
             with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-                if is_past(journal, chip):
-                    record.count(journal)
+                name = name_in(workspace.journal_path, chip.identity.serial, chip.identity.unit)
+                if is_past(journal, chip, name):
+                    record.count(journal, name)
         return ChipReport(
             simulated=chip.identity.simulated,
             chip=chip_facts(chip.identity),
@@ -228,7 +267,7 @@ def chip_report(
             geometry=dataclasses.asdict(chip.geometry),
             capabilities=dataclasses.asdict(chip.capabilities),
             limits=dataclasses.asdict(kind.limits),
-            pulses_total=summary_of(workspace.chip_path).pulses,
+            pulses_total=pulses_of_chip(workspace),
             pulses_recorded=int(record.pulses.sum()),
             pulses_per_cell_max=int(record.pulses.max()),
             defects_by_reason=count_reasons(record.defects[record.defects > 0]),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from memprog.errors import InputError, LimitError, StoppedError
+from memprog.errors import InputError
 from memprog.image import Image
-from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, blank, make_chip, opened
-from memprog.jobs.holding import Held, hold, unfinished_run, unfinished_sentence
+from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, check_backend, make_chip
+from memprog.jobs.holding import Held, hold, peek
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of, utc_now
 from memprog.jobs.summing import plan_report, run_report
@@ -22,7 +21,7 @@ from memprog.jobs.writing import Task, Writing
 from memprog.profile import ChipProfile, Limits
 from memprog.report.program import ProgramReport
 from memprog.report.verify import VerifyReport
-from memprog.session import Allowance, Journal, Run, Session, is_past, masks_of, tightened
+from memprog.session import Allowance, Journal, Run, Session, masks_of, tightened
 
 PROGRAM = "program"
 
@@ -82,8 +81,8 @@ def program(
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
     task = asked.task(denoise=denoise, full=full, recheck=recheck)
     if dry_run:
-        _rehearse(workspace, task, wanted, resume=resume, full=full)
-        return plan_report(task, utc_now(), argv)
+        task = _rehearse(workspace, asked, task, wanted, resume=resume, yes=yes)
+        return plan_report(task, utc_now(), argv, min_yield)
     allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
     ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, argv=argv)
     return _on_chip(workspace, asked, task, wanted, allowance, ending, resume=resume, yes=yes)
@@ -106,14 +105,21 @@ def _on_chip(
         arrays = image.targets_usiemens.shape[0]
         make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=arrays, replace=False)
     with hold(workspace, kind, label="memprog program", **wanted) as held:
-        run = held.to_resume(PROGRAM) if resume else None
-        if run is not None:
-            task = asked.task_of(run, held.journal, task.denoise)
-        check_on_chip(task.part, held.chip.geometry)
-        if run is None:
-            held.refuse_unfinished(full=task.full)
-            _refuse_other_image(held, image, yes)
+        task, run = _may_begin(held, asked, task, resume=resume, yes=yes)
         return carry_out(held, task, run, allowance, ending)
+
+
+def _may_begin(held: Held, asked: _Asked, task: Task, *, resume: bool, yes: bool) -> tuple[Task, Run | None]:
+    """Find out what would be done, and refuse what may not be; nothing is sent yet."""
+    run = held.to_resume(PROGRAM) if resume else None
+    if run is not None:
+        task = asked.task_of(run, held.journal, task)
+    check_on_chip(task.part, held.chip.geometry)
+    if run is None:
+        held.refuse_unfinished(full=task.full)
+        held.refuse_other_image(asked.image.sha256, yes=yes)
+    held.account_for_lost_pulses(yes=yes)
+    return task, run
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +156,7 @@ def _verified(session: Session, writing: Writing, task: Task, ending: Ending) ->
             listener=ending.listener,
             argv=ending.argv,
         )
-    except StoppedError as error:
+    except BaseException as error:
         error.add_note("programming is finished; `memprog verify` checks it")
         raise
     writing.note_verified(report)
@@ -181,22 +187,19 @@ class _Asked:
             limits=tightened(self.kind.limits, **self.limits),
         )
 
-    def task_of(self, run: Run, journal: Journal, denoise: bool) -> Task:
+    def task_of(self, run: Run, journal: Journal, asked: Task) -> Task:
         """Make the task that a run was begun with; what was asked for must not contradict it.
 
         Raises:
             InputError: it does, or image or profile are not those of the run.
         """
-        part = self._part_of(run, journal)
-        task = resumed_task(run, part, self.kind, self.limits)
         if run.image_sha256 != self.image.sha256:
             raise InputError(
                 f"run {run.run_id} writes image {run.image_sha256[:8]}, not {self.image.sha256[:8]}; "
                 "`memprog program --array --full` starts anew; nothing was applied"
             )
-        if task.denoise and not denoise:
-            raise InputError(f"run {run.run_id} was begun with denoise, and goes on with it; nothing was applied")
-        return task
+        check_profile(run, self.kind)
+        return resumed_task(run, self._part_of(run, journal), asked, self.limits)
 
     def _part_of(self, run: Run, journal: Journal) -> Part:
         part = part_of(self.image, run_masks(run, journal, self.kind))
@@ -215,25 +218,33 @@ def run_masks(run: Run, journal: Journal, kind: ChipProfile) -> dict[int, Any]:
     return dict(masks_of(journal.batches(run.run_id, kind="part"), shape))
 
 
-def resumed_task(run: Run, part: Part, kind: ChipProfile, limits: Mapping[str, float]) -> Task:
-    """Make the task of an unfinished run from what the journal says of it.
-
-    Raises:
-        InputError: the profile or the limits are not those of the run.
-    """
+def check_profile(run: Run, kind: ChipProfile) -> None:
+    """Refuse to go on with another profile than a run was begun with."""
     if run.facts["profile_sha256"] != kind.sha256:
         raise InputError(
             f"run {run.run_id} was begun with profile {run.facts['profile']} "
             f"({run.facts['profile_sha256'][:8]}), not {kind.name} ({kind.sha256[:8]}); nothing was applied"
         )
+
+
+def resumed_task(run: Run, part: Part, asked: Task, limits: Mapping[str, float]) -> Task:
+    """Make the task of an unfinished run from what the journal says of it.
+
+    Raises:
+        InputError: something else was asked for than the run was begun with.
+    """
     settings = run.facts["settings"]
     begun_with = Limits(**settings["limits"])
-    if limits and tightened(kind.limits, **limits) != begun_with:
+    if limits and asked.limits != begun_with:
         raise InputError(f"run {run.run_id} keeps the limits it was begun with; nothing was applied")
-    return Task(
+    if settings["denoise"] and not asked.denoise:
+        raise InputError(f"run {run.run_id} was begun with denoise, and goes on with it; nothing was applied")
+    if asked.recheck and not settings["recheck"]:
+        raise InputError(f"run {run.run_id} has done its board check; --recheck is for a new run; nothing was applied")
+    return dataclasses.replace(
+        asked,
         kind=str(run.facts["kind"]),
         image_sha256=run.image_sha256,
-        profile=kind,
         part=part,
         denoise=settings["denoise"],
         full=settings["full"],
@@ -243,26 +254,10 @@ def resumed_task(run: Run, part: Part, kind: ChipProfile, limits: Mapping[str, f
     )
 
 
-def _rehearse(workspace: Workspace, task: Task, wanted: Wanted, *, resume: bool, full: bool) -> None:
-    """Find out whether a run could begin, without sending anything; a chip that would be made always could."""
-    if not workspace.chip_path.exists():
-        return
-    with opened(workspace, task.profile, label="memprog program --dry-run", **wanted) as chip:
-        check_on_chip(task.part, chip.geometry)
-        if resume or full or not workspace.journal_path.exists() or blank(chip):
-            return
-        with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-            run = unfinished_run(journal, chip.identity.serial)
-            if run is not None and is_past(journal, chip):
-                raise LimitError(unfinished_sentence(run))
-
-
-def _refuse_other_image(held: Held, image: Image, yes: bool) -> None:
-    """A chip that holds another image is overwritten only on the operator's word."""
-    runs = held.journal.runs(held.serial)
-    holds = runs[0].image_sha256 if runs and not blank(held.chip) else ""
-    if holds not in ("", image.sha256) and not yes:
-        raise LimitError(
-            f"chip {held.serial} holds image {holds[:8]} since {runs[0].facts['utc']}; --yes overwrites it with "
-            f"{image.sha256[:8]}; nothing was applied"
-        )
+def _rehearse(workspace: Workspace, asked: _Asked, task: Task, wanted: Wanted, *, resume: bool, yes: bool) -> Task:
+    """Find out whether a run could begin, and which, without sending anything; a chip would be made where none is."""
+    check_backend(wanted["backend"])
+    if not workspace.chip_path.exists() and not resume and wanted["expect_serial"] is None:
+        return task
+    with peek(workspace, task.profile, label="memprog program --dry-run", **wanted) as held:
+        return _may_begin(held, asked, task, resume=resume, yes=yes)[0]

@@ -10,7 +10,7 @@ from memprog.chip import Cells
 from memprog.errors import InputError, LimitError
 from memprog.jobs.chips import SIM, Wanted, profile_of_chip
 from memprog.jobs.holding import Held, hold
-from memprog.jobs.program import Ending, carry_out, resumed_task, run_masks
+from memprog.jobs.program import Ending, carry_out, check_profile, resumed_task, run_masks
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part
 from memprog.jobs.workspace import Workspace
@@ -68,19 +68,23 @@ def restore(
     with hold(workspace, kind, label="memprog restore", **wanted) as held:
         if resume:
             run = held.to_resume(RESTORE)
-            part = _snapshot(held, kind, held.journal.run(str(run.facts["restores"])))
-            return carry_out(held, resumed_task(run, part, kind, limits or {}), run, allowance, ending)
+            held.account_for_lost_pulses(yes=yes)
+            check_profile(run, kind)
+            source = held.journal.run(str(run.facts["restores"]))
+            asked = _task(held, kind, source, denoise=denoise, full=full, limits=limits or {})
+            return carry_out(held, resumed_task(run, asked.part, asked, limits or {}), run, allowance, ending)
         if not yes:
             raise LimitError(f"what chip {held.serial} holds would be lost; --yes permits it; nothing was applied")
         source = _source(held, run_id)
         held.refuse_unfinished(full=full or source.unfinished)
+        held.account_for_lost_pulses(yes=yes)
         task = _task(held, kind, source, denoise=denoise, full=full, limits=limits or {})
         return carry_out(held, task, None, allowance, ending)
 
 
 def _source(held: Held, run_id: str | None) -> Run:
     """The run whose snapshot is wanted."""
-    runs = held.journal.runs(held.serial)
+    runs = held.journal.runs(held.name)
     found = [run for run in runs if run_id in (None, run.run_id)]
     if not found:
         which = "no run" if run_id is None else f"no run {run_id}"
@@ -91,7 +95,7 @@ def _source(held: Held, run_id: str | None) -> Run:
 def _task(
     held: Held, kind: ChipProfile, source: Run, *, denoise: bool, full: bool, limits: Mapping[str, float]
 ) -> Task:
-    runs = held.journal.runs(held.serial)
+    runs = held.journal.runs(held.name)
     before = runs[[run.run_id for run in runs].index(source.run_id) + 1 :]
     return Task(
         kind=RESTORE,

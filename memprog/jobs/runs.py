@@ -31,7 +31,7 @@ def run_facts(run: Run) -> dict[str, Any]:
     settings = run.facts.get("settings", {})
     return {
         "run_id": run.run_id,
-        "chip": run.chip,
+        "chip": run.serial,
         "former_chip": run.former,
         "state": run.state,
         **{name: run.facts.get(name) for name in FACTS},

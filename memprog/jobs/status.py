@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from memprog.image import read_image
+from memprog.jobs.chips import name_in
 from memprog.jobs.holding import RESUME_WITH
 from memprog.jobs.workspace import Workspace
 from memprog.report.status import StatusReport
@@ -25,8 +26,9 @@ def status(workspace: Workspace) -> StatusReport:
         InputError: a file there cannot be read.
     """
     image, chip, runs = _image(workspace), _chip(workspace), _runs(workspace)
+    past = [] if chip is None else _past(workspace, chip["serial"], runs)
     return StatusReport(
-        workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, chip, runs)
+        workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, chip, past)
     )
 
 
@@ -63,6 +65,16 @@ def _runs(workspace: Workspace) -> list[dict[str, Any]]:
         return [_run(journal, run) for run in journal.runs()[:SHOWN]]
 
 
+def _past(workspace: Workspace, serial: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the runs that are the past of the workspace's chip."""
+    if not runs:
+        return []
+    name = name_in(workspace.journal_path, serial, str(workspace.chip_path.resolve()))
+    with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
+        past = {run.run_id for run in journal.runs(name)}
+    return [run for run in runs if run["run_id"] in past]
+
+
 def _run(journal: Journal, run: Run) -> dict[str, Any]:
     """How far a run is, by what the journal holds at this moment."""
     verdicts = [journal.cells_of(run.run_id, array) for array in run.facts["arrays"]]
@@ -70,7 +82,7 @@ def _run(journal: Journal, run: Run) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "kind": run.facts["kind"],
-        "chip": run.chip,
+        "chip": run.serial,
         "utc": run.facts["utc"],
         "state": "former chip" if run.former else run.state,
         "image_sha256": run.image_sha256,
@@ -82,14 +94,13 @@ def _run(journal: Journal, run: Run) -> dict[str, Any]:
     }
 
 
-def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, runs: list[dict[str, Any]]) -> str:
+def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, past: list[dict[str, Any]]) -> str:
     if image is None:
         return "load weights: memprog load-weights FILE"
-    here = [run for run in runs if chip is not None and run["chip"] == chip["serial"] and run["state"] != "former chip"]
-    unfinished = next((run for run in here if run["state"] in UNFINISHED), None)
+    unfinished = next((run for run in past if run["state"] in UNFINISHED), None)
     if unfinished is not None:
         way = RESUME_WITH[unfinished["kind"]]
         return f"if run {unfinished['run_id']} is not under way, take it up: {way}"
-    if not here or here[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:
+    if not past or past[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:
         return "program the chip: memprog program --array"
     return "verify what the chip holds: memprog verify"

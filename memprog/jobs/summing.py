@@ -15,7 +15,7 @@ from memprog.report.verify import VerifyReport
 from memprog.session import ArrayOutcome, Session
 
 
-def plan_report(task: Task, utc: str, argv: Sequence[str]) -> ProgramReport:
+def plan_report(task: Task, utc: str, argv: Sequence[str], min_yield: float | None) -> ProgramReport:
     """Say what would be written; nothing was."""
     nobody = {"maker": None, "model": None, "serial": None, "firmware": None}
     arrays = [
@@ -35,7 +35,7 @@ def plan_report(task: Task, utc: str, argv: Sequence[str]) -> ProgramReport:
         resumes=0,
         cells_failed=0,
         defects_by_reason={},
-        min_yield=task.profile.levels.min_yield,
+        min_yield=task.profile.levels.min_yield if min_yield is None else min_yield,
         passed=True,
         host_time_s=0.0,
         arrays=arrays,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 import memprog
 from memprog.chip import Cells
-from memprog.errors import MemprogError
-from memprog.jobs.holding import RESUME_WITH, Held
+from memprog.errors import InputError, LimitError, MemprogError
+from memprog.jobs.holding import RESUME_WITH, Held, not_begun
 from memprog.jobs.progress import Listener, Progress
 from memprog.jobs.setup import Part, utc_now
 from memprog.profile import ChipProfile, Limits
@@ -122,20 +122,31 @@ class Writing:
 
     def _begin(self, utc: str) -> None:
         journal, part = self._held.journal, self._task.part
+        self._held.record.holds = self._task.image_sha256
         if self._taken_up is not None:
             journal.end_run(self.run_id, "running", {"resumes": self.resumes})
             return
-        self._held.supersede()
         parts = {array: part_blob(mask) for array, mask in zip(part.arrays, part.masks, strict=True)}
         facts, last = self._task.facts(utc, self._argv), self._held.chip.last_batch_id()
-        journal.start_run(self.run_id, chip=self._held.serial, facts=facts, parts=parts, after=last)
+        given_up = self._held.unfinished()
+        with not_begun():
+            journal.start_run(
+                self.run_id,
+                chip=self._held.name,
+                facts=facts | {"last_batch": last},
+                parts=parts,
+                after=last,
+                supersedes=None if given_up is None else given_up.run_id,
+            )
 
     def _stopped(self, error: BaseException) -> None:
         """Note that the run ended before its end; counted from the journal, since an array may be under way."""
         with contextlib.suppress(MemprogError):
             pulses = self._held.journal.pulses(self.run_id)
             self._held.journal.end_run(self.run_id, "stopped", self._summary() | {"pulses_total": pulses})
-        error.add_note(f"`{RESUME_WITH[self._task.kind]}` goes on where run {self.run_id} stopped")
+        # What a limit or a wrong input refused, it would refuse again.
+        if not isinstance(error, InputError | LimitError):
+            error.add_note(f"`{RESUME_WITH[self._task.kind]}` goes on where run {self.run_id} stopped")
 
     def _summary(self) -> dict[str, Any]:
         """What the table of runs keeps."""
@@ -153,9 +164,10 @@ class Writing:
         for number, (array, cells) in enumerate(self._task.part.addresses()):
             found = self._defects(session, array, cells)
             before = self._held.record.defects[cells.array, cells.row, cells.column]
-            stuck = np.where(np.isin(before, STUCK) & (not self._task.recheck), before, 0)
-            known.append(np.where(found > 0, found, stuck).astype(np.uint8))
-            self._learn(number, known[-1])
+            stuck = np.where(np.isin(before, STUCK), before, 0)
+            self._learn(number, np.where(found > 0, found, stuck).astype(np.uint8))
+            spared = np.where(found > 0, found, 0 if self._task.recheck else stuck)
+            known.append(np.where(spared > 0, spared, session.worn(cells) * int(Reason.WORN)).astype(np.uint8))
             self._tell(session, "check", array, number / len(self._task.part.arrays) * 0.01)
         self.defects = np.concatenate(known)
         self._held.update_record()
@@ -175,8 +187,13 @@ class Writing:
         self._held.record.learn(self._task.part.arrays[number], mask, plane)
 
     def _remember_stuck(self) -> None:
+        """Take over which cells did not move; under tightened limits that says nothing of a cell."""
+        if self._task.limits != self._task.profile.limits:
+            return
         for outcome in self.outcomes:
-            self._held.record.learn(outcome.array, np.isin(outcome.reason, STUCK), outcome.reason)
+            stuck = np.isin(outcome.reason, STUCK)
+            moved = outcome.programmed & ~stuck & np.isin(self._held.record.defects[outcome.array], STUCK)
+            self._held.record.learn(outcome.array, stuck | moved, np.where(stuck, outcome.reason, 0))
 
     def _array(self, session: Session, number: int, array: int, known: NDArray[np.uint8]) -> ArrayOutcome:
         """Program one array, or take over what the journal says of one that is finished."""

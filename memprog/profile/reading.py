@@ -286,6 +286,10 @@ def _check_sense(profile: ChipProfile) -> None:
             protocol.pulse_budget + protocol.sub_threshold_pulses + 1 <= limits.pulses_per_cell_run,
             "protocol.pulse_budget and one more step must fit limits.pulses_per_cell_run",
         ),
+        (
+            protocol.open_usiemens < protocol.unformed_usiemens < levels.min_usiemens - levels.window_usiemens,
+            "protocol.open_usiemens must lie below unformed_usiemens, and that below the lowest level and its window",
+        ),
         *_opposite_polarities(profile),
     )
     for fine, sentence in checks:

@@ -57,6 +57,7 @@ class Loop:
         later_s: float = 0.0,
         full: bool = False,
         known: NDArray[np.uint8] | None = None,
+        budget: IntArray | None = None,
     ) -> None:
         """Start from nothing but targets.
 
@@ -67,6 +68,7 @@ class Loop:
             later_s: how long after the run the 100 s in the window begin.
             full: bring cells to the aim that were found well inside their window, too.
             known: (n,) a Reason for each cell that is not worth trying, 0 for the others.
+            budget: (n,) pulses after which a cell is given up; by default the profile's for all.
         """
         n = len(target_usiemens)
         self._settings, self._limits, self._readout = profile.protocol, profile.limits, profile.readout
@@ -90,6 +92,7 @@ class Loop:
         self._unread = np.zeros(n, dtype=np.int64)
         self._has_moved, self._was_noisy, self._at_limit, self._flipped = (np.zeros(n, dtype=bool) for _ in range(4))
         self._raised_v = np.zeros(n)
+        self._budget = np.full(n, self._settings.pulse_budget) if budget is None else budget
         if known is not None:
             self._close(np.flatnonzero(known), known[known != 0])
 
@@ -209,7 +212,7 @@ class Loop:
         """Close cells that cannot be moved, or have had all the pulses they may have."""
         switching = self.pulses[at] - self.denoise_pulses[at]
         immovable = (switching >= STUCK_AFTER) & ~self._has_moved[at] & self._at_limit[at]
-        spent = self.pulses[at] >= self._settings.pulse_budget
+        spent = self.pulses[at] >= self._budget[at]
         self._fail(at[(immovable | spent) & (self.stage[at] < Stage.HOLD)])
 
     def _fail(self, at: IntArray) -> None:
@@ -365,6 +368,11 @@ class Loop:
             width_ns=width_ns,
         )
         return Shots(cells=at, pulses=pulses, denoise=denoise)
+
+
+def largest_step(settings: Protocol) -> int:
+    """Pulses that a cell may be given between two looks: a switching pulse and a denoising."""
+    return settings.sub_threshold_pulses + 1
 
 
 def waiting_s(settings: Protocol, passes_done: int = 0) -> float:

@@ -31,6 +31,7 @@ class Reason(enum.IntEnum):
     OPEN = 8
     SHORT = 9
     UNFORMED = 10
+    WORN = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

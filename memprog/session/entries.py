@@ -26,7 +26,9 @@ class Fate(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One row of the table of runs; ``former`` says that the chip has been replaced since, by one of that serial.
+    """One row of the table of runs; ``chip`` is the serial, for a simulated chip followed by where its file is.
+
+    ``former`` says that the chip is no longer the one of the run, but an older copy.
 
     ``facts`` holds what a run began with: kind, utc, image_sha256, profile, profile_sha256, memprog_version, argv,
     settings. ``summary`` is empty until the run ended.
@@ -38,6 +40,11 @@ class Run:
     state: str
     facts: Mapping[str, Any]
     summary: Mapping[str, Any]
+
+    @property
+    def serial(self) -> str:
+        """Serial of the chip."""
+        return self.chip.partition(" ")[0]
 
     @property
     def unfinished(self) -> bool:

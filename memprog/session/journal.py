@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from memprog import faults
-from memprog.errors import InputError, StoppedError, brief
+from memprog.errors import InputError, JournalError, brief
 from memprog.session.blobs import Blob
 from memprog.session.entries import PULSE, Batch, Fate, Run
 
@@ -33,6 +33,7 @@ MERGE_PAGES = 256
 """Pages that may wait to be merged into the file: 4 MB, as much as by default."""
 _TROUBLE = (sqlite3.Error, UnicodeError)
 """What SQLite raises; the second where a damaged file makes it quote bytes that are no text."""
+_NUMBER_BITS = 32
 BUSY_S = 5.0
 """How long to wait for another process that is writing to the same journal."""
 
@@ -54,8 +55,14 @@ CREATE TABLE verdicts (run_id TEXT NOT NULL REFERENCES runs, array_number INTEGE
 class Journal:
     """An open journal. Every method that writes has committed when it returns."""
 
-    def __init__(self, path: Path, *, durable: bool) -> None:
-        """Open or make a journal; durable waits for the disk at every commit, as silicon deserves.
+    def __init__(self, path: Path, *, durable: bool, number: int = 0) -> None:
+        """Open or make a journal.
+
+        Args:
+            path: where it is.
+            durable: wait for the disk at every commit, as silicon deserves.
+            number: 0 to 2**31 - 1, of a new journal: the upper half of its batch ids, so that a chip that is pulsed
+                by several journals can tell whose batch it carried out last.
 
         Raises:
             InputError: the file is no journal, of another version, or cannot be written.
@@ -63,7 +70,7 @@ class Journal:
         with self._opening(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
-            self._make_ready(durable)
+            self._make_ready(durable, number)
 
     @classmethod
     def reading(cls, path: Path) -> Self:
@@ -83,6 +90,15 @@ class Journal:
             journal._let_go_unless(journal._check_version)
         return journal
 
+    @classmethod
+    def in_memory(cls) -> Self:
+        """A journal that nobody sees and that ends with the process."""
+        journal = cls.__new__(cls)
+        journal._path = Path("no journal")
+        journal._db = sqlite3.connect(":memory:", isolation_level=None)
+        journal._create(0)
+        return journal
+
     @contextlib.contextmanager
     def _opening(self, path: Path) -> Iterator[None]:
         self._path = path
@@ -91,15 +107,15 @@ class Journal:
         except (OSError, *_TROUBLE) as error:
             raise InputError(f"{path}: cannot be used as a journal: {brief(error)}") from error
 
-    def _make_ready(self, durable: bool) -> None:
+    def _make_ready(self, durable: bool, number: int) -> None:
         """Recognise the file before anything in it is changed."""
 
         def ready() -> None:
             if not self._db.execute("SELECT name FROM sqlite_master").fetchall():
                 self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")
-                self._create()
+                self._create(number)
             self._check_version()
-            # Where the file system cannot share memory, as on network drives, SQLite stays with a rollback journal.
+            # Where the file system says that it cannot share memory, SQLite stays with a rollback journal.
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA wal_autocheckpoint={MERGE_PAGES}")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -113,13 +129,14 @@ class Journal:
             self._db.close()
             raise
 
-    def _create(self) -> None:
+    def _create(self, number: int) -> None:
         with self._transaction("schema"):
             if self._db.execute("SELECT name FROM sqlite_master").fetchall():
                 return  # another process was quicker
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
             meta = [("format_version", str(FORMAT_VERSION)), ("journal_id", secrets.token_hex(8))]
+            meta.append(("number", str(number)))
             self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
 
     def _check_version(self) -> None:
@@ -140,6 +157,19 @@ class Journal:
         rows = self._rows("SELECT value FROM meta WHERE key = 'journal_id'")
         return str(rows[0][0]) if rows else ""
 
+    @property
+    def number(self) -> int:
+        """Upper half of the batch ids that this journal gives."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'number'")
+        try:
+            return int(rows[0][0])
+        except (IndexError, TypeError, ValueError) as error:
+            raise InputError(f"{self._path}: the journal is damaged: it has no number") from error
+
+    def gave(self, batch_id: int) -> bool:
+        """Say whether a batch id is one of this journal's."""
+        return batch_id >> _NUMBER_BITS == self.number
+
     def start_run(
         self,
         run_id: str,
@@ -148,6 +178,7 @@ class Journal:
         facts: Mapping[str, Any],
         parts: Mapping[int, Blob] | None = None,
         after: int | None = None,
+        supersedes: str | None = None,
     ) -> None:
         """Open a run; every batch from now on belongs to one.
 
@@ -157,6 +188,7 @@ class Journal:
             facts: what it began with; see Run.
             parts: for each array a blob that says which cells the run is about.
             after: batch ids of the run are above this, so that no chip ever hears one id twice.
+            supersedes: the run that is given up for this one.
 
         Raises:
             InputError: there is a run of that name.
@@ -165,7 +197,9 @@ class Journal:
             if self._rows("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)):
                 raise InputError(f"{self._path}: there is a run {run_id} already")
             self._put_run(Run(run_id=run_id, chip=chip, former=False, state="running", facts=dict(facts), summary={}))
-            first = max(self._newest(), -1 if after is None else after) + 1
+            if supersedes is not None:
+                self._put_run(dataclasses.replace(self.run(supersedes), state="superseded"))
+            first = max(self._newest(), after if after is not None and self.gave(after) else -1) + 1
             for number, (array, blob) in enumerate((parts or {}).items()):
                 self._put_intent(first + number, run_id, array, "part", 0, blob)
 
@@ -277,7 +311,8 @@ class Journal:
         return found
 
     def _newest(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(batch_id), -1) FROM intents").fetchone()[0])
+        newest = self._db.execute("SELECT max(batch_id) FROM intents").fetchone()[0]
+        return (self.number << _NUMBER_BITS) - 1 if newest is None else int(newest)
 
     def _put_intent(self, batch_id: int, run_id: str, array: int, kind: str, pulses: int, intent: Blob) -> None:
         packed = save(dict(intent))
@@ -349,7 +384,7 @@ class Journal:
                 self._db.execute("ROLLBACK")
             if not isinstance(error, _TROUBLE):
                 raise
-            raise StoppedError(f"{self._path}: the journal cannot be written: {error}") from error
+            raise JournalError(f"{self._path}: the journal cannot be written: {brief(error)}") from error
         faults.point(f"after journal {what}")
 
 

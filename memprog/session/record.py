@@ -28,7 +28,10 @@ _KEY = "memprog chip record"
 
 
 class ChipRecord:
-    """Pulses (arrays, rows, columns) and defects, a Reason or 0, of the same shape."""
+    """Pulses (arrays, rows, columns) and defects, a Reason or 0, of the same shape.
+
+    ``holds`` is the hash of the image that was last written into the chip, empty for none, None where nobody knows.
+    """
 
     def __init__(self, serial: str, geometry: ChipGeometry) -> None:
         """Begin the record of a chip nothing is known of."""
@@ -36,6 +39,7 @@ class ChipRecord:
         self.serial = serial
         self.pulses: NDArray[np.uint32] = np.zeros(shape, dtype=np.uint32)
         self.defects: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
+        self.holds: str | None = None
         self._counted: dict[str, int] = {}
 
     @classmethod
@@ -51,7 +55,7 @@ class ChipRecord:
         facts, arrays = _parsed(path)
         if facts["serial"] == serial and arrays["pulses"].shape == record.pulses.shape:
             record.pulses, record.defects = arrays["pulses"].copy(), arrays["defects"].copy()
-            record._counted = dict(facts["counted"])
+            record._counted, record.holds = dict(facts["counted"]), facts["holds"]
         return record
 
     def write(self, path: Path) -> None:
@@ -65,20 +69,25 @@ class ChipRecord:
             "format_version": FORMAT_VERSION,
             "serial": self.serial,
             "counted": self._counted,
+            "holds": self.holds,
             "checksum": _checksum(self.pulses, self.defects),
         }
         replace_whole(path, encode_safetensors(tensors, {_KEY: json.dumps(facts, sort_keys=True)}))
 
-    def count(self, journal: Journal) -> bool:
-        """Add the pulses of a journal that are not counted yet; says whether there were any.
+    def spread(self, pulses: int) -> None:
+        """Count pulses that nobody knows the cells of: evenly, rounded up."""
+        self.pulses += np.uint32(-(-pulses // self.pulses.size))
+
+    def count(self, journal: Journal, name: str) -> bool:
+        """Add the pulses of a journal to the chip it calls so, those that are not counted yet; says whether any were.
 
         A batch whose fate nobody has looked into is left for the next time, and what comes after it, too.
         """
         counted = self._counted.get(journal.journal_id, -1)
         newest = counted
         columns = self.pulses.shape[2]
-        unsettled = min((batch.batch_id for batch in journal.unsettled(self.serial)), default=sys.maxsize)
-        for run in journal.runs(self.serial):
+        unsettled = min((batch.batch_id for batch in journal.unsettled(name)), default=sys.maxsize)
+        for run in journal.runs(name):
             for batch in journal.batches(run.run_id, kind=PULSE, after=counted):
                 if batch.batch_id >= unsettled:
                     break
@@ -109,7 +118,9 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays = {name: tensors[name].bits for name in ("pulses", "defects")}
         if _checksum(arrays["pulses"], arrays["defects"]) != facts["checksum"]:
             raise InputError("it does not fit its checksum")
-        return {"serial": str(facts["serial"]), "counted": _counts(facts["counted"])}, arrays
+        holds = facts["holds"]
+        known = {"serial": str(facts["serial"]), "counted": _counts(facts["counted"])}
+        return known | {"holds": None if holds is None else str(holds)}, arrays
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: the record of the chip cannot be read: {error}") from error
 

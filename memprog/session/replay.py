@@ -21,29 +21,39 @@ from memprog.session.session import Session
 RESUME = "resume"
 
 
-def settle(journal: Journal, chip: Chip) -> None:
+def settle(journal: Journal, chip: Chip, name: str) -> None:
     """Bring a journal and a chip together before anything is sent: find out the fate of what was under way.
 
     A chip that knows its last batch tells whether that was carried out, unless another journal has pulsed it since.
+
+    Args:
+        journal: to be settled.
+        chip: opened.
+        name: what the journal calls the chip.
     """
-    serial, last = chip.identity.serial, chip.last_batch_id()
-    if not is_past(journal, chip):
-        journal.disown(serial)
-    for batch in journal.unsettled(serial):
-        fate = Fate.UNKNOWN
-        if chip.capabilities.knows_last_batch and (last is None or last <= batch.batch_id):
-            fate = Fate.APPLIED if last == batch.batch_id else Fate.NOT_APPLIED
+    if not is_past(journal, chip, name):
+        journal.disown(name)
+    for batch in journal.unsettled(name):
+        fate = _fate(journal, batch.batch_id, chip) if chip.capabilities.knows_last_batch else Fate.UNKNOWN
         journal.record(batch.batch_id, {"fate": np.array([fate])})
 
 
-def is_past(journal: Journal, chip: Chip) -> bool:
+def _fate(journal: Journal, batch_id: int, chip: Chip) -> Fate:
+    last = chip.last_batch_id()
+    if last is None or (journal.gave(last) and last < batch_id):
+        return Fate.NOT_APPLIED
+    return Fate.APPLIED if last == batch_id else Fate.UNKNOWN
+
+
+def is_past(journal: Journal, chip: Chip, name: str) -> bool:
     """Say whether the runs of a journal are the past of a chip, as far as the chip can tell.
 
-    One that knows less than the journal is not the chip the journal is about, but another of the same serial.
+    One that knows less than the journal is not the chip the journal is about, but an older copy of it.
     """
     last = chip.last_batch_id()
-    reached = -1 if last is None else last
-    return not chip.capabilities.knows_last_batch or reached >= journal.newest_pulses(chip.identity.serial)[0]
+    if not chip.capabilities.knows_last_batch or (last is not None and not journal.gave(last)):
+        return True
+    return (-1 if last is None else last) >= journal.newest_pulses(name)[0]
 
 
 def follow(loop: Loop, cells: Cells, batches: Iterable[Batch], session: Session) -> None:

@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memprog.chip import Cells, FloatArray, Mask, StatusArray
+from memprog.chip import Cells, FloatArray, IntArray, Mask, StatusArray
 from memprog.errors import InputError
 from memprog.profile import ChipProfile
-from memprog.protocol import Loop, Reason
-from memprog.session.blobs import Blob
+from memprog.protocol import Loop, Reason, largest_step
+from memprog.session.blobs import Blob, once
 from memprog.session.entries import Batch
 from memprog.session.replay import follow
 from memprog.session.session import Session
@@ -76,14 +76,15 @@ class ArrayOutcome:
 class Start:
     """What the loop starts an array with; the journal keeps it, so that a replay starts the same.
 
-    ``known`` (n,) is a Reason for each cell that is not worth trying, 0 for the others; ``later_s`` how long after
-    this array the whole job ends: cells are aimed to be in their windows then.
+    ``known`` (n,) is a Reason for each cell that is not worth trying, 0 for the others; ``budget`` (n,) the pulses
+    after which a cell is given up; ``later_s`` how long after this array the whole job ends: cells are aimed to be in
+    their windows then.
     """
 
     denoise: bool
     full: bool
     later_s: float
-    pulse_budget: int
+    budget: IntArray
     known: StatusArray
 
     def blob(self) -> dict[str, NDArray[Any]]:
@@ -92,7 +93,7 @@ class Start:
             "denoise": np.array([self.denoise]),
             "full": np.array([self.full]),
             "later_s": np.array([self.later_s]),
-            "pulse_budget": np.array([self.pulse_budget]),
+            "budget": once(self.budget.astype(np.uint32)),
             "known": self.known,
         }
 
@@ -108,10 +109,10 @@ class Start:
                 denoise=bool(blob["denoise"][0]),
                 full=bool(blob["full"][0]),
                 later_s=float(blob["later_s"][0]),
-                pulse_budget=int(blob["pulse_budget"][0]),
+                budget=np.broadcast_to(blob["budget"].astype(np.int64), blob["known"].shape),
                 known=blob["known"],
             )
-        except (KeyError, IndexError) as error:
+        except (KeyError, IndexError, ValueError) as error:
             raise InputError(f"the journal's start of an array is not whole: {error}") from error
 
 
@@ -147,8 +148,8 @@ def program_array(
     begun = next((batch for batch in history if batch.kind == START and batch.outcome is not None), None)
     if begun is None or begun.outcome is None:
         known = np.zeros(len(cells), dtype=np.uint8) if known is None else known
-        budget = _pulse_budget(session, profile)
-        start = Start(denoise=denoise, full=full, later_s=later_s, pulse_budget=budget, known=known)
+        budget = _budget(session, profile, cells)
+        start = Start(denoise=denoise, full=full, later_s=later_s, budget=budget, known=known)
         start_s = session.clock_s()
         session.note(array, START, start.blob())
     else:
@@ -161,19 +162,24 @@ def program_array(
     return _outcome(array, programmed, loop, session.clock_s() - start_s)
 
 
-def _pulse_budget(session: Session, profile: ChipProfile) -> int:
-    """Pulses a cell may have, so that no step ends at a limit: the last may be a switching pulse and a denoising."""
-    settings = profile.protocol
-    return min(settings.pulse_budget, max(session.limits.pulses_per_cell_run - settings.sub_threshold_pulses - 1, 0))
+def _budget(session: Session, profile: ChipProfile, cells: Cells) -> IntArray:
+    """Pulses (n,) after which cells are given up, so that no step ends at a limit."""
+    room = session.pulses_left(cells) - largest_step(profile.protocol)
+    return np.clip(room, 0, profile.protocol.pulse_budget)
 
 
 def _loop_of(session: Session, profile: ChipProfile, target_usiemens: FloatArray, start: Start) -> Loop:
-    settings = dataclasses.replace(profile.protocol, pulse_budget=start.pulse_budget)
-    within = dataclasses.replace(profile, limits=session.limits, protocol=settings)
+    within = dataclasses.replace(profile, limits=session.limits)
     if len(start.known) != len(target_usiemens):
         raise InputError("the journal's start of an array is about other cells")
     return Loop(
-        target_usiemens, within, denoise=start.denoise, later_s=start.later_s, full=start.full, known=start.known
+        target_usiemens,
+        within,
+        denoise=start.denoise,
+        later_s=start.later_s,
+        full=start.full,
+        known=start.known,
+        budget=start.budget,
     )
 
 

@@ -9,10 +9,22 @@ from typing import Self
 import numpy as np
 
 from memprog import stopping
-from memprog.chip import Cells, Chip, ChipGeometry, FloatArray, Identity, IntArray, Pulses, Reading, ReadSpec, Status
+from memprog.chip import (
+    Cells,
+    Chip,
+    ChipGeometry,
+    FloatArray,
+    Identity,
+    IntArray,
+    Mask,
+    Pulses,
+    Reading,
+    ReadSpec,
+    Status,
+)
 from memprog.errors import InputError
 from memprog.profile import ChipProfile, Limits
-from memprog.protocol import Look, Seen, conducting_usiemens
+from memprog.protocol import Look, Seen, conducting_usiemens, largest_step
 from memprog.session.allowance import Allowance
 from memprog.session.blobs import Blob, once, pulse_blob, seen_blob, seen_of
 from memprog.session.entries import PULSE
@@ -111,6 +123,21 @@ class Session:
     def readback_usiemens(self) -> FloatArray:
         """Last readback of every cell (arrays, rows, columns), NaN where never or not readable."""
         return self._readback_usiemens.copy()
+
+    def pulses_left(self, cells: Cells) -> IntArray:
+        """Pulses (n,) that cells may still be given, in this run and over their lives."""
+        at = (cells.array, cells.row, cells.column)
+        in_run = self._limits.pulses_per_cell_run - self._pulses_run[at]
+        left: IntArray = np.minimum(
+            in_run, self._limits.pulses_per_cell_life - self._spent_life[at] - self._pulses_run[at]
+        )
+        return left
+
+    def worn(self, cells: Cells) -> Mask:
+        """Which cells (n,) have had so many pulses that another step of the loop would be beyond their life."""
+        at = (cells.array, cells.row, cells.column)
+        left = self._limits.pulses_per_cell_life - self._spent_life[at] - self._pulses_run[at]
+        return np.asarray(left < largest_step(self._profile.protocol))
 
     def expect(self, cells: Cells, conductance_usiemens: FloatArray) -> None:
         """Say what cells are about to become, so that reads are grouped safely."""
@@ -213,10 +240,10 @@ class Session:
     def _check_addresses(self, cells: Cells, pulses: int) -> None:
         """Refuse what could not be counted: limits a cell hold only where each cell stands in a batch once."""
         cells.check_inside(self._chip.geometry)
-        once = np.zeros(self._pulses_run.shape, dtype=bool)
-        once[cells.array, cells.row, cells.column] = True
-        if not np.count_nonzero(once) == len(cells) == pulses:
-            raise InputError(f"{pulses} pulses for {np.count_nonzero(once)} different cells; nothing was applied")
+        named = np.zeros(self._pulses_run.shape, dtype=bool)
+        named[cells.array, cells.row, cells.column] = True
+        if not np.count_nonzero(named) == len(cells) == pulses:
+            raise InputError(f"{pulses} pulses for {np.count_nonzero(named)} different cells; nothing was applied")
 
     def _read(self, cells: Cells, spec: ReadSpec) -> Reading:
         """Read in groups; cells of a group that drew too much are read again, each alone."""

@@ -47,6 +47,7 @@ _FACTS = [
     ("chip_sha256", "S64"),
     ("slots_at", "<u8"),
     ("slot_bytes", "<u8"),
+    ("birth", "<u8"),
 ]
 HEADER = np.dtype([*_FACTS, ("crc", "<u4"), ("clock_s", "<f8")])
 """``crc`` is the CRC-32 of all that stands before it, which never changes; the clock is what waiting moves."""
@@ -81,6 +82,7 @@ class ChipSummary:
     chip_sha256: str
     arrays: int
     seed: int
+    birth: int
     last_batch: int | None
     pulses: int
     clock_s: float
@@ -100,8 +102,8 @@ def layout_of(profile: ChipProfile, arrays: int) -> Layout:
     return Layout(arrays=arrays, silicon=silicon, state=state)
 
 
-def create(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> None:
-    """Manufacture a chip and write its file whole, or not at all.
+def create(path: Path, profile: ChipProfile, *, seed: int, arrays: int, birth: int = 0) -> None:
+    """Manufacture a chip and write its file whole, or not at all; birth tells it from those it replaces.
 
     Raises:
         ChipFileError: the file cannot be written; what stood there before still does.
@@ -111,7 +113,7 @@ def create(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:
-            file.write(_header(profile, layout, seed).ljust(HEADER_BYTES, b"\0"))
+            file.write(_header(profile, layout, seed, birth).ljust(HEADER_BYTES, b"\0"))
             for array in range(arrays):
                 _fill(file, layout, profile, seed, array)
             file.flush()
@@ -126,10 +128,10 @@ def create(path: Path, profile: ChipProfile, *, seed: int, arrays: int) -> None:
             partial.unlink()
 
 
-def _header(profile: ChipProfile, layout: Layout, seed: int) -> bytes:
+def _header(profile: ChipProfile, layout: Layout, seed: int, birth: int) -> bytes:
     header = np.zeros((), HEADER)
     header["magic"], header["format_version"] = MAGIC, FORMAT_VERSION
-    header["arrays"], header["seed"] = layout.arrays, seed
+    header["arrays"], header["seed"], header["birth"] = layout.arrays, seed, birth
     header["profile"], header["chip_sha256"] = profile.name.encode(), profile.chip_sha256.encode()
     header["slots_at"], header["slot_bytes"] = layout.slots_at, layout.state.itemsize
     header["crc"] = _header_crc(header.tobytes())
@@ -284,6 +286,7 @@ def _summary(path: Path, header: Record) -> ChipSummary:
         chip_sha256=header["chip_sha256"].decode(errors="replace"),
         arrays=int(header["arrays"]),
         seed=int(header["seed"]),
+        birth=int(header["birth"]),
         last_batch=None if last["last_batch"] < 0 else int(last["last_batch"]),
         pulses=sum(int(head["pulses"]) for head in heads),
         clock_s=float(max([header["clock_s"], *(head["clock_s"] for head in heads)])),
@@ -321,8 +324,8 @@ def _damaged(path: Path, array: int, flaw: str) -> ChipFileError:
 
 
 def serial_of(header: Record) -> str:
-    """Serial number of a simulated chip: it follows from kind, size and seed, so that equal chips are equal."""
-    made_of = f"{header['chip_sha256'].decode(errors='replace')} {header['seed']} {header['arrays']}"
+    """Serial number of a simulated chip: it follows from kind, size, seed, and how many it replaced in its place."""
+    made_of = f"{header['chip_sha256'].decode(errors='replace')} {header['seed']} {header['arrays']} {header['birth']}"
     return "SIM-" + hashlib.sha256(made_of.encode()).hexdigest()[:12]
 
 
