@@ -17,6 +17,7 @@ from loop_cases import Bench, wear_of
 from numpy.typing import NDArray
 from processes import environment
 
+from memprog.jobs.chips import name_in
 from memprog.jobs.setup import Part, choose
 from memprog.jobs.truth import score
 from memprog.session import ChipRecord, Fate, Journal
@@ -65,7 +66,8 @@ def account_of(bench: Bench) -> Account:
     most, total, last_sent = 0, 0, -1
     summary = summary_of(bench.workspace.chip_path)
     with opened_journal(bench) as book:
-        for run in book.runs(summary.serial) if book else []:
+        name = name_in(bench.workspace.journal_path, summary.serial, str(bench.workspace.chip_path.resolve()))
+        for run in book.runs(name) if book else []:
             before = journal.copy()
             for batch in book.batches(run.run_id, kind=PULSE) if book else []:
                 if batch.fate is Fate.NOT_APPLIED:

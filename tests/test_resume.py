@@ -217,7 +217,10 @@ def test_what_was_refused_can_still_be_resumed(killed: Bench) -> None:
 def test_chip_that_another_journal_pulsed_since_is_not_taken_up(moment: Kill, killed_at: Killed) -> None:
     killed = killed_at(moment)
     other = ("--journal", str(killed.workspace.folder / "other.sqlite"))
-    assert run_on(killed, "program", "--array", "--no-verify", *other).code in {0, 1}
+    # The pulses of the killed run are in neither the record nor this journal: no cell is worn further unasked.
+    unknown = run_on(killed, "program", "--array", "--no-verify", *other)
+    assert (unknown.code, "pulses more than its record" in unknown.err) == (5, True)
+    assert run_on(killed, "program", "--array", "--no-verify", "--yes", *other).code in {0, 1}
     before = state_of(killed)
     refused = run_on(killed, "program", "--resume")
     assert (refused.code, refused.out) == (3, "")
@@ -228,7 +231,6 @@ def test_chip_that_another_journal_pulsed_since_is_not_taken_up(moment: Kill, ki
     doubtful = account_of(killed).doubtful
     assert doubtful.any() == (moment in IN_DOUBT)
     assert (wear <= recorded).all()
-    assert (recorded <= wear + doubtful).all()
 
 
 def test_chip_put_back_from_an_older_copy_is_not_the_one_of_the_journal(killed: Bench, tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ def test_new_chip_of_the_same_seed_has_no_past(dying: bool, killed: Bench) -> No
     if dying:
         # The record of the old chip is still there.
         assert run_killed(killed, Kill("after chip file", 1), *make_new)
-        assert record_of(killed).sum() > 0
+        assert killed.workspace.chip_path.with_name("chip.sim.record").exists()
     else:
         assert run_on(killed, *make_new).code == 0
     fresh = run_on(killed, "info").fields
@@ -265,7 +267,7 @@ def test_new_chip_of_the_same_seed_has_no_past(dying: bool, killed: Bench) -> No
     check_equal(killed)
     with opened_journal(killed) as journal:
         assert journal is not None
-        assert [run.former for run in journal.runs()] == [False, True]
+        assert len({run.serial for run in journal.runs()}) == 2
 
 
 def test_new_chip_over_an_unfinished_run_is_begun_anew(killed: Bench) -> None:
@@ -306,19 +308,19 @@ def test_record_counts_a_batch_once_its_fate_is_known(broken: str, tmp_path: Pat
     make_chip(tmp_path / "chip.sim", kind, seed=1, arrays=1)
     chip, journal = Unwilling(tmp_path / "chip.sim", kind), Journal(tmp_path / "journal", durable=False)
     serial = chip.identity.serial
-    start_run(journal, chip=serial)
+    start_run(journal, chip="it")
     session, record = Session(chip, kind, journal=journal, run_id="run"), ChipRecord(serial, chip.geometry)
     cells = Cells.from_mask(0, np.ones((4, 4), dtype=bool))
     pulses = pulses_of([Bias.SET] * 16, [1.0] * 16, [1.0] * 16, [1000] * 16)
     session.fire(cells, pulses)
-    assert record.count(journal)
+    assert record.count(journal, "it")
     chip.broken = broken
     with pytest.raises(InstrumentError):
         session.fire(cells, pulses)
-    record.count(journal)
+    record.count(journal, "it")
     assert int(record.pulses.sum()) == 16
-    settle(journal, chip)
-    record.count(journal)
+    settle(journal, chip, "it")
+    record.count(journal, "it")
     assert int(record.pulses.sum()) == summary_of(tmp_path / "chip.sim").pulses == (32 if broken == "after" else 16)
     fate = list(journal.batches("run"))[-1].fate
     assert fate is (Fate.APPLIED if broken == "after" else Fate.NOT_APPLIED)

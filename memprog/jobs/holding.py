@@ -106,6 +106,8 @@ class Held:
         known = self.record.holds
         if known is None and runs:
             known = runs[0].image_sha256
+        if known is None and not self.chip.capabilities.knows_last_batch:
+            return  # nobody knows of any pulse
         if blank(self.chip) or known in ("", image_sha256) or yes:
             return
         holds = "what neither its record nor this journal knows" if known is None else f"image {known[:8]}"

@@ -193,12 +193,12 @@ class _Asked:
         Raises:
             InputError: it does, or image or profile are not those of the run.
         """
+        check_profile(run, self.kind)
         if run.image_sha256 != self.image.sha256:
             raise InputError(
                 f"run {run.run_id} writes image {run.image_sha256[:8]}, not {self.image.sha256[:8]}; "
                 "`memprog program --array --full` starts anew; nothing was applied"
             )
-        check_profile(run, self.kind)
         return resumed_task(run, self._part_of(run, journal), asked, self.limits)
 
     def _part_of(self, run: Run, journal: Journal) -> Part:
