@@ -47,8 +47,11 @@ WRITERS: dict[str, Callable[[str], list[str]]] = {
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("writer", WRITERS)
-def test_no_file_of_the_workspace_is_written_over(writer: str, name: str, place: Path, capsys: object) -> None:
+def test_no_file_of_the_workspace_is_written_over(
+    writer: str, name: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(WRITERS[writer](f".memprog/{name}")) == 3
+    assert "would take the place of" in capsys.readouterr().err
     assert (place / ".memprog" / name).read_bytes() == PRECIOUS
 
 
@@ -116,12 +119,15 @@ def test_a_configured_path_is_held_against_the_workspace(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_a_command_reads_is_not_what_it_writes(words: list[str], read: str | None, place: Path) -> None:
+def test_what_a_command_reads_is_not_what_it_writes(
+    words: list[str], read: str | None, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["profile", "copy", "rao2023-11bit", "mine.yaml", "--name", "mine"]) == 0
     for name in ("given.yaml", "memprog.yaml"):
         (place / name).write_text("quiet: true\n")
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert main(words) == 3
+    assert "would take the place of" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
     assert read is None or place / read in before
 
@@ -140,10 +146,13 @@ def test_what_a_command_reads_is_not_what_it_writes(words: list[str], read: str 
     ],
     ids=" ".join,
 )
-def test_one_file_is_not_two_of_the_workspace(words: list[str], place: Path) -> None:
+def test_one_file_is_not_two_of_the_workspace(
+    words: list[str], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in NAMES:
         (place / ".memprog" / name).unlink()
     assert main(words) == 3
+    assert "would take the place of" in capsys.readouterr().err
     assert list((place / ".memprog").iterdir()) == []
 
 
@@ -153,9 +162,12 @@ def test_what_the_guard_takes_for_a_chip_is_one() -> None:
 
 @pytest.mark.parametrize("kind", KEPT)
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name not in {"read", "export"}])
-def test_chips_and_journals_of_others_are_not_written_over_either(writer: str, kind: str, place: Path) -> None:
+def test_chips_and_journals_of_others_are_not_written_over_either(
+    writer: str, kind: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (place / "other.yaml").write_bytes(KEPT[kind])
     assert main(WRITERS[writer]("other.yaml")) == 3
+    assert writer == "junit" or "would be lost" in capsys.readouterr().err
     assert (place / "other.yaml").read_bytes() == KEPT[kind]
 
 
@@ -182,7 +194,8 @@ def test_replacing_a_whole_file_spares_chips_and_journals(kind: str, tmp_path: P
 def test_load_weights_replaces_only_an_image(content: bytes, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "other").write_bytes(content)
     assert main(["load-weights", "weights.npy", "--image", "other"]) == 3
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "something else than an image" in sentence
     assert (place / "other").read_bytes() == content
 
 
@@ -195,9 +208,11 @@ def test_load_weights_replaces_an_image_of_any_version_and_an_empty_file(content
 
 @pytest.mark.parametrize("content", [KEPT["database"], b"notes", b"memprog sim"])
 def test_sim_new_replaces_only_a_chip(content: bytes, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / ".memprog" / "image.safetensors").unlink()
     (place / "other").write_bytes(content)
     assert main(["sim", "new", "--force", "--chip", "other"]) == 3
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "something else than a chip" in sentence
     assert (place / "other").read_bytes() == content
     with pytest.raises(ChipFileError):
         create(place / "other", bundled_profile("rao2023-11bit"), seed=0, arrays=1)
