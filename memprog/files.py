@@ -12,6 +12,10 @@ from memprog.errors import InputError
 
 MAX_BYTES = 4 << 30
 """The largest file that is read into memory, and the most a compressed one may unfold to."""
+CHIP_BEGINS = b"memprog simchip"
+"""How the file of a simulated chip of any version begins."""
+_KEPT = {CHIP_BEGINS: "a simulated chip", b"SQLite format 3\0": "a journal or another database"}
+_LONGEST_MARK = 64
 
 
 def read_whole(path: Path) -> bytes:
@@ -32,6 +36,40 @@ def read_whole(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
+def beginning(path: Path, most: int = _LONGEST_MARK) -> bytes:
+    """Give the first bytes of an ordinary file; none where there is no such file, or none that can be read."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for its other end
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(most)
+    except (OSError, ValueError):
+        return b""
+
+
+def refuse_kept(path: Path) -> None:
+    """Refuse to write where a chip or a journal lies, whoever they belong to.
+
+    Raises:
+        InputError: the file begins as one of them does.
+    """
+    begins = beginning(path)
+    for mark, kind in _KEPT.items():
+        if begins.startswith(mark):
+            raise InputError(f"{path}: holds {kind}, which would be lost; nothing was written")
+
+
+def refuse_binary(path: Path) -> None:
+    """Refuse to write text where something lies that is none: chip, journal, image, weights.
+
+    Raises:
+        InputError: the file begins as no text does.
+    """
+    refuse_kept(path)
+    if b"\0" in beginning(path):
+        raise InputError(f"{path}: holds something that is no text and would be lost; nothing was written")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where there is none.
 
@@ -47,13 +85,16 @@ def make_folder(path: Path) -> None:
 def replace_whole(path: Path, data: bytes) -> None:
     """Put data in the place of a file: on any failure the old file, or none, is still there.
 
+    A chip or a journal is never replaced: they are written by other means than this.
+
     Raises:
-        InputError: the folder cannot be written to, or a folder or a device stands there.
+        InputError: the folder cannot be written to, or a folder, a device, a chip or a journal stands there.
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
+        refuse_kept(path)
         faults.point("before file")
         with scratch.open("xb") as stream:
             stream.write(data)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memprog.errors import ImageError, InputError, brief
-from memprog.files import read_whole, replace_whole
+from memprog.files import beginning, read_whole, replace_whole
 from memprog.tensors import FloatArray, Tensor, decode_safetensors, encode_safetensors, stored_as
 
 FORMAT_VERSION = 1
@@ -26,6 +26,7 @@ DIFFERENTIAL = "differential"
 _METADATA_KEY = "memprog"
 _TARGETS = "targets"
 _DIGITAL = "digital/"
+_MAX_HEADER = 100_000_000  # what the safetensors library takes at most
 # What a table raises in which a thing is missing, or is something else than it should be.
 _DAMAGES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
@@ -187,14 +188,26 @@ def write_image(path: Path, image: Image) -> str:
     """Write an image file in one step and give the SHA-256 of its bytes, which the image read back has.
 
     Raises:
-        InputError: the folder cannot be written to; what stood there before still does.
+        InputError: the folder cannot be written to, or another file than an image is there; it still is.
     """
+    if beginning(path) and not _is_image(path):
+        raise InputError(f"{path}: holds something else than an image, which would be lost; nothing was written")
     targets = image.targets_usiemens.astype("<f4", order="C")
     tensors = {_TARGETS: Tensor(bits=targets, dtype="F32")}
     tensors |= {_DIGITAL + name: tensor for name, tensor in image.digital.items()}
     data = encode_safetensors(tensors, {_METADATA_KEY: json.dumps(_table(image), sort_keys=True)})
     replace_whole(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def _is_image(path: Path) -> bool:
+    """Say whether a file begins as an image of any version does, whole or not."""
+    length = int.from_bytes(beginning(path, 8), "little")
+    try:
+        header = json.loads(beginning(path, 8 + min(length, _MAX_HEADER))[8:])
+        return set(header["__metadata__"]) == {_METADATA_KEY}
+    except _DAMAGES:
+        return False
 
 
 def read_image(path: Path) -> Image:

@@ -45,23 +45,44 @@ def report(**changes: Any) -> bytes:
 
 def test_an_array_that_passes_is_a_test_without_a_failure() -> None:
     found = suite(report())
-    assert [found.get(key) for key in ("name", "tests", "failures", "errors")] == ["tiny SIM-7", "1", "0", "0"]
-    (case,) = found.iter("testcase")
+    assert [found.get(key) for key in ("name", "tests", "failures", "errors")] == ["tiny SIM-7", "2", "0", "0"]
+    whole, case = found.iter("testcase")
+    assert (whole.get("classname"), whole.get("name"), list(whole)) == ("memprog.verify", "all arrays", [])
     assert (case.get("classname"), case.get("name"), list(case)) == ("memprog.verify", "array 0", [])
 
 
 def test_only_the_array_below_the_least_yield_fails_with_numbers_and_cells() -> None:
     arrays = [samples.verified_row(0, 32), samples.verified_row(1), samples.verified_row(7, 57)]
-    found = suite(report(arrays=arrays))
-    assert [found.get(key) for key in ("tests", "failures", "errors")] == ["3", "2", "0"]
+    found = suite(report(arrays=arrays, passed=False))
+    assert [found.get(key) for key in ("tests", "failures", "errors")] == ["4", "3", "0"]
     cases = {str(case.get("name")): case.findall("failure") for case in found.iter("testcase")}
-    assert {name: len(failures) for name, failures in cases.items()} == {"array 0": 1, "array 1": 0, "array 7": 1}
+    assert {name: len(failures) for name, failures in cases.items()} == {
+        "all arrays": 1,
+        "array 0": 1,
+        "array 1": 0,
+        "array 7": 1,
+    }
     (failure,) = cases["array 0"]
     assert "32 of 64 cells are in the window of +-1 uS, a yield of 0.500000; 0.9 is needed" in str(
         failure.get("message")
     )
     assert "row 3, column 4: target 100.00 uS, readback -, stuck low" in str(failure.text)
     assert "row 3" not in str(cases["array 7"][0].text)
+
+
+def test_an_array_that_falls_short_while_the_whole_passes_only_says_so() -> None:
+    found = suite(report(arrays=[samples.verified_row(0, 10), samples.verified_row(1)], passed=True))
+    assert [found.get(key) for key in ("tests", "failures", "errors")] == ["3", "0", "0"]
+    assert not list(found.iter("failure"))
+    said = {str(case.get("name")): case.findtext("system-out") for case in found.iter("testcase")}
+    assert (said["all arrays"], said["array 1"]) == (None, None)
+    assert "10 of 64 cells are in the window" in str(said["array 0"])
+
+
+def test_the_test_of_all_arrays_fails_with_the_verify_though_each_array_passes() -> None:
+    found = suite(report(arrays=[samples.verified_row(0)], passed=False))
+    failed = {str(case.get("name")) for case in found.iter("testcase") if case.find("failure") is not None}
+    assert (failed, found.get("failures")) == ({"all arrays"}, "1")
 
 
 def test_it_says_what_was_verified_by_what() -> None:
@@ -90,7 +111,9 @@ def test_hostile_names_stay_inside_their_attributes() -> None:
     chip = {**samples.CHIP, "serial": HOSTILE}
     failure = {**samples.FAILURE, "reason": HOSTILE}
     arrays = [samples.verified_row(0, 1)]
-    found = suite(report(chip=chip, profile=HOSTILE, argv=(HOSTILE,), arrays=arrays, first_failures=[failure]))
+    found = suite(
+        report(chip=chip, profile=HOSTILE, argv=(HOSTILE,), arrays=arrays, first_failures=[failure], passed=False)
+    )
     kept = "[2J<\"&'>]]>\u2028 ü𝛀"
     assert properties(found)["serial"] == properties(found)["argv"] == kept
     assert found.get("name") == f"{kept} {kept}"
@@ -102,7 +125,7 @@ def test_any_text_gives_a_file_that_parses(text: str) -> None:
     (error,) = suite(junit_error(text, text, (text,))).iter("error")
     letters = [letter for letter in text if letter.isprintable()]
     assert [letter for letter in str(error.get("message")) if letter.isprintable()] == letters
-    assert suite(report(profile=text, argv=(text,))).get("tests") == "1"
+    assert suite(report(profile=text, argv=(text,))).get("tests") == "2"
 
 
 @pytest.fixture
@@ -146,7 +169,7 @@ def test_could_not_check_is_an_error_and_keeps_its_exit_code(
     assert properties(found)["argv"] == f"memprog {' '.join(words)} --junit {path} --workspace {tmp_path / 'workspace'}"
 
 
-@pytest.mark.parametrize(("in_window", "code", "failures"), [(63, 0, "0"), (10, 1, "1")])
+@pytest.mark.parametrize(("in_window", "code", "failures"), [(63, 0, "0"), (10, 1, "2")])
 @pytest.mark.parametrize("command", list(VERIFIED))
 def test_json_on_standard_output_and_the_file_at_once(
     command: str, in_window: int, code: int, failures: str, run: Run, tmp_path: Path, capsys: Any
@@ -177,6 +200,35 @@ def test_wrong_usage_writes_no_file(words: list[str], run: Run, tmp_path: Path) 
     path = tmp_path / "junit.xml"
     assert run(samples.program_report(), *words, "--junit", str(path)) == 2
     assert not path.exists()
+
+
+@pytest.mark.parametrize("words", [["verify"], ["program", "--array"]], ids=" ".join)
+@pytest.mark.parametrize("wrong", ["variable", "file", "log"])
+def test_an_older_file_does_not_speak_for_a_command_that_never_began(
+    wrong: str, words: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, settings = tmp_path / "junit.xml", tmp_path / "settings.yaml"
+    path.write_bytes(report())
+    settings.write_text("nonsense: 1\n")
+    if wrong == "variable":
+        monkeypatch.setenv("MEMPROG_BAD", "1")
+    more = {"variable": [], "file": ["--config", str(settings)], "log": ["--log-file", str(tmp_path / "no" / "log")]}
+    assert run(samples.verify_report(), *words, *more[wrong], "--junit", str(path)) == 3
+    found = suite(path.read_bytes())
+    assert (found.get("errors"), found.get("failures")) == ("1", "0")
+
+
+@pytest.mark.parametrize("name", ["image.safetensors", "chip.sim", "journal.sqlite"])
+def test_nor_is_an_error_written_over_the_workspace_that_cannot_be_told(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMPROG_BAD", "1")
+    monkeypatch.setenv("MEMPROG_WORKSPACE", str(tmp_path))
+    assert main(["verify", "--junit", str(tmp_path / name)]) == 3
+    assert not (tmp_path / name).exists()
+    (tmp_path / "other").write_bytes(b"\x40\0\0\0\0\0\0\0{}")
+    assert main(["verify", "--junit", str(tmp_path / "other")]) == 3
+    assert (tmp_path / "other").read_bytes().endswith(b"{}")
 
 
 def test_a_file_that_cannot_be_written_is_exit_code_3_after_the_result(run: Run, tmp_path: Path, capsys: Any) -> None:

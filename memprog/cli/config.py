@@ -33,6 +33,9 @@ NOT_SETTINGS = ("MEMPROG_FAULT", "MEMPROG_LOCKS")
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 
+FOUND, TROUBLE, FILES = "memprog.configuration", "memprog.trouble", "memprog.files"
+"""Where a context keeps what was found, why nothing could be, and which files were looked into."""
+
 Holds = tuple[str, tuple[type, ...]]
 """How a sentence names a kind of value, and its types in a file."""
 TEXT: Holds = ("text", (str,))

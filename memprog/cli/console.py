@@ -115,6 +115,9 @@ class _LogFile(logging.FileHandler):
     """A log whose disk may fill up: that is told once, at the end, and stops nothing."""
 
     def __init__(self, path: Path) -> None:
+        from memprog.files import refuse_binary
+
+        refuse_binary(path)
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self._path, self._failure = path, ""
 

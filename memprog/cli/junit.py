@@ -7,39 +7,31 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from memprog.cli.console import Console
-from memprog.cli.options import Command
+from memprog.cli.options import Command, argv
+from memprog.cli.outputs import check_path
+from memprog.cli.streams import say
 from memprog.errors import InputError
-
-if TYPE_CHECKING:
-    from memprog.jobs.workspace import Workspace
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def junit_option(command: Command) -> Command:
-    """Give the command the path ``junit``, or None."""
+def with_junit(command: Command) -> Command:
+    """Give the command a file ``junit``, from a path or none; goes above all that can fail."""
+
+    @functools.wraps(command)
+    def run(*, junit: Path | None, quiet: bool, **rest: Any) -> Any:
+        file = JUnitFile(path=junit, argv=argv(), quiet=quiet)
+        with file.noting_errors():
+            return command(junit=file, quiet=quiet, **rest)
+
     option = click.option(
         "--junit", type=_FILE, metavar="FILE", help="Write the verify as JUnit XML too, a test an array."
     )
-    return option(command)
-
-
-def with_junit(command: Command) -> Command:
-    """Make of the path ``junit`` a file that also tells how the command failed; goes below what gives the console."""
-
-    @functools.wraps(command)
-    def run(*, console: Console, workspace: Workspace, junit: Path | None, **rest: Any) -> Any:
-        file = JUnitFile(path=junit, console=console)
-        file.check(workspace)
-        with file.noting_errors():
-            return command(console=console, workspace=workspace, junit=file, **rest)
-
-    return run
+    return option(run)
 
 
 class _UnwritableError(InputError):
@@ -51,19 +43,8 @@ class JUnitFile:
     """Where the JUnit file of one command goes; without a path nothing is written."""
 
     path: Path | None
-    console: Console
-
-    def check(self, workspace: Workspace) -> None:
-        """Refuse a path at which something lies that is worth more.
-
-        Raises:
-            InputError: it is the image, the chip, the journal, or what belongs to one of these.
-        """
-        kept = [path.resolve() for path in (workspace.image_path, workspace.chip_path, workspace.journal_path)]
-        mine = None if self.path is None else self.path.resolve()
-        # Companions, such as chip.sim.record or journal.sqlite-wal, begin with the name of what they belong to.
-        if mine and any(mine.parent == path.parent and mine.name.startswith(path.name) for path in kept):
-            raise InputError(f"{self.path}: the JUnit file would replace a file of the workspace; nothing was done")
+    argv: tuple[str, ...]
+    quiet: bool
 
     @contextlib.contextmanager
     def noting_errors(self) -> Iterator[None]:
@@ -104,15 +85,19 @@ class JUnitFile:
 
         kind = type(error).__name__
         try:
-            _write(self.path, junit_error(str(error) or kind, kind, self.console.argv))
+            _write(self.path, junit_error(str(error) or kind, kind, self.argv))
         except InputError as unwritable:
-            self.console.note(f"Warning: {unwritable}")
+            if not self.quiet:
+                say(f"Warning: {unwritable}")
 
 
 def _write(path: Path, text: bytes) -> None:
-    from memprog.files import make_folder, replace_whole
+    from memprog.files import make_folder, refuse_binary, replace_whole
 
     try:
+        # Again, because an error is also noted where it came before the paths were looked at, or from that.
+        check_path(click.get_current_context(), "junit", path)
+        refuse_binary(path)
         make_folder(path.parent)
         replace_whole(path, text)
     except InputError as error:

@@ -13,7 +13,8 @@ import click
 
 from memprog.cli import config, kinds
 from memprog.cli.console import Console
-from memprog.errors import InstrumentError
+from memprog.cli.outputs import check_paths
+from memprog.errors import InputError, InstrumentError
 
 if TYPE_CHECKING:
     from memprog.jobs.workspace import Workspace
@@ -33,8 +34,14 @@ def _configure(context: click.Context, _: click.Parameter, chosen: Path | None) 
     """Let what files and environment say stand where the command line says nothing."""
     if context.resilient_parsing:  # a shell asks for completions
         return
-    found = config.find(chosen)
-    context.meta[_FOUND] = found
+    context.meta[config.FILES] = [] if chosen is None else [chosen]
+    context.meta[config.FILES] += config.standing_files()
+    try:
+        found = config.find(chosen)
+    except InputError as error:  # raised when the rest of the command line is known: see with_plain_console
+        context.meta[config.TROUBLE] = error
+        return
+    context.meta[config.FOUND] = found
     context.default_map = {
         config.SETTINGS[key].parameter or key: one.value for key, one in found.items() if key in config.SETTINGS
     }
@@ -42,7 +49,7 @@ def _configure(context: click.Context, _: click.Parameter, chosen: Path | None) 
 
 def _limits(context: click.Context, _: click.Parameter, given: tuple[tuple[str, float], ...]) -> dict[str, float]:
     """Take the limits of the command line where they are tighter than those of the files."""
-    found = context.meta.get(_FOUND, {})
+    found = context.meta.get(config.FOUND, {})
     for name, value in given:
         if len({other for named, other in given if named == name}) > 1:
             raise click.BadParameter(f"{name} is given twice, and differently.")
@@ -51,9 +58,6 @@ def _limits(context: click.Context, _: click.Parameter, given: tuple[tuple[str, 
             found[key] = said
     return {key.removeprefix("limits."): one.value for key, one in found.items() if key.startswith("limits.")}
 
-
-_FOUND = "memprog.configuration"
-"""Where a context keeps what was found."""
 
 _CONFIG = click.option(
     "--config",
@@ -175,13 +179,17 @@ def with_plain_console(command: Command) -> Command:
 
     @functools.wraps(command)
     def run(*, output: str, progress: str, quiet: bool, verbose: int, log_file: Path | None, **rest: Any) -> Any:
+        context = click.get_current_context()
+        if config.TROUBLE in context.meta:
+            raise context.meta[config.TROUBLE]
+        check_paths(context)
         settings = Console(
             output=output,
             progress=progress,
             quiet=quiet,
             verbose=verbose,
             log_file=log_file,
-            argv=_argv(),
+            argv=argv(),
             configuration=_configuration(),
         )
         with settings as console, _lost_links_are_instrument_errors():
@@ -290,10 +298,11 @@ def _open_workspace(folder: Path, given: dict[str, Path | None]) -> Workspace:
 
 def _configuration() -> dict[str, dict[str, Any]]:
     context = click.get_current_context()
-    return config.in_force(context, context.meta.get(_FOUND, {}))
+    return config.in_force(context, context.meta.get(config.FOUND, {}))
 
 
-def _argv() -> tuple[str, ...]:
+def argv() -> tuple[str, ...]:
+    """Give the words of the command line, with memprog in front."""
     words = click.get_current_context().find_object(tuple)
     return ("memprog",) if words is None else words
 

@@ -8,7 +8,7 @@ import click
 
 from memprog.cli import kinds
 from memprog.cli.console import Console
-from memprog.cli.junit import JUnitFile, junit_option, with_junit
+from memprog.cli.junit import JUnitFile, with_junit
 from memprog.cli.options import (
     ChipChoice,
     RunSettings,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--cell", "cells", type=kinds.cell, multiple=True, metavar="R,C", help="Only this cell of one array; repeatable."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done; send nothing that changes the chip.")
-@junit_option
+@with_junit
 @click.option("--resume", is_flag=True, help="Go on with the run that did not end; --array may be left out.")
 @click.option("--full", is_flag=True, help="Begin anew, over a run that did not end and over cells that hold.")
 @click.option("--recheck", is_flag=True, help="Try cells again that are known to be stuck.")
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 @with_workspace("image", "chip", "journal")
 @with_chip
 @with_console
-@with_junit
 def program(
     console: Console,
     choice: ChipChoice,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memprog.cli.console import Console
-from memprog.cli.junit import JUnitFile, junit_option, with_junit
+from memprog.cli.junit import JUnitFile, with_junit
 from memprog.cli.kinds import window_usiemens
 from memprog.cli.options import ChipChoice, arrays_option, min_yield_option, with_chip, with_console, with_workspace
 from memprog.cli.text import verify_lines
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 @arrays_option("Only these arrays; by default all of the image.")
 @click.option("--window", type=window_usiemens, metavar="uS", help="Accepted error in uS; by default the profile's.")
 @min_yield_option
-@junit_option
+@with_junit
 @with_workspace("image", "chip", "journal")
 @with_chip
 @with_console
-@with_junit
 def verify(
     console: Console,
     choice: ChipChoice,

@@ -1,6 +1,7 @@
-"""A verify as JUnit XML, the form in which build servers show tests: one test an array.
+"""A verify as JUnit XML, the form in which build servers show tests: one test of all arrays, and one an array.
 
-An array below the least yield is a failure. A verify that could not be done is an error, and names no array.
+The test of all arrays fails when the verify does. An array below the least yield fails with it; where the verify
+passes all the same, it only says so. A verify that could not be done is an error, and names no array.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_report(fields: Fields) -> bytes:
-    """Write a verify report as one suite, named after profile and chip, of one test an array."""
+    """Write a verify report as one suite, named after profile and chip; it has failures exactly when that failed."""
     arrays: Sequence[Fields] = fields["arrays"]
-    failed = [one for one in arrays if one["yield_fraction"] < fields["min_yield"]]
+    short = [one for one in arrays if one["yield_fraction"] < fields["min_yield"]]
+    failures = 0 if fields["passed"] else 1 + len(short)
     serial = fields["chip"]["serial"]
-    root, suite = _suite(f"{fields['profile']} {serial}", tests=len(arrays), failures=len(failed), errors=0)
+    root, suite = _suite(f"{fields['profile']} {serial}", tests=1 + len(arrays), failures=failures, errors=0)
     suite.set("timestamp", _fit(fields["utc"]))
     _properties(
         suite,
@@ -37,10 +39,16 @@ def junit_report(fields: Fields) -> bytes:
         memprog_version=fields["memprog_version"],
         argv=" ".join(fields["argv"]),
     )
+    whole = _case(suite, "all arrays")
+    if not fields["passed"]:
+        _end(whole, "failure", _sentence(fields, fields), _details(fields, fields["first_failures"], fields))
     for one in arrays:
         case = _case(suite, f"array {one['array']}")
-        if one in failed:
-            _end(case, "failure", _sentence(one, fields), _details(one, fields))
+        cells = [cell for cell in fields["first_failures"] if cell["array"] == one["array"]]
+        if one in short and fields["passed"]:
+            ElementTree.SubElement(case, "system-out").text = _fit(_details(one, cells, fields))
+        elif one in short:
+            _end(case, "failure", _sentence(one, fields), _details(one, cells, fields))
     return _bytes(root)
 
 
@@ -80,16 +88,16 @@ def _sentence(one: Fields, fields: Fields) -> str:
     )
 
 
-def _details(one: Fields, fields: Fields) -> str:
-    """The sentence again, then those of the report's first failing cells that are in this array."""
-    cells = [_cell(cell) for cell in fields["first_failures"] if cell["array"] == one["array"]]
+def _details(one: Fields, cells: Sequence[Fields], fields: Fields) -> str:
+    """The sentence again, then those of the report's first failing cells that belong here."""
     heading = "first cells that fail:" if cells else "the report lists failing cells of other arrays only"
-    return "\n".join([_sentence(one, fields), heading, *cells])
+    return "\n".join([_sentence(one, fields), heading, *map(_cell, cells)])
 
 
 def _cell(cell: Fields) -> str:
+    where = f"array {cell['array']}, row {cell['row']}, column {cell['column']}"
     target, readback = (_usiemens(cell[key]) for key in ("target_usiemens", "readback_usiemens"))
-    return f"row {cell['row']}, column {cell['column']}: target {target}, readback {readback}, {cell['reason']}"
+    return f"{where}: target {target}, readback {readback}, {cell['reason']}"
 
 
 def _usiemens(value: float | None) -> str:

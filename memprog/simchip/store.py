@@ -22,6 +22,7 @@ import numpy as np
 
 from memprog import faults
 from memprog.errors import ChipFileError
+from memprog.files import CHIP_BEGINS, beginning
 from memprog.profile import ChipProfile
 from memprog.simchip.soundness import MOST_S, checksum, flaw_of_heads, flaw_of_silicon, flaw_of_state
 from memprog.simchip.state import (
@@ -106,8 +107,11 @@ def create(path: Path, profile: ChipProfile, *, seed: int, arrays: int, birth: i
     """Manufacture a chip and write its file whole, or not at all; birth tells it from those it replaces.
 
     Raises:
-        ChipFileError: the file cannot be written; what stood there before still does.
+        ChipFileError: the file cannot be written, or another file than a chip is there; it still is.
     """
+    begins = beginning(path)
+    if begins and not begins.startswith(CHIP_BEGINS):
+        raise ChipFileError(f"{path}: holds something else than a chip, which would be lost; nothing was written")
     layout = layout_of(profile, arrays)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
