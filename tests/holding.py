@@ -54,11 +54,11 @@ def memprog(*words: str, program: str = "", **options: Any) -> Ended:
 
 
 @contextlib.contextmanager
-def waiting(*words: str, at: int = 3) -> Iterator[subprocess.Popen[str]]:
+def waiting(*words: str, at: int = 3, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A command line that waits at the nth sign of progress until ``finish`` is called; killed if it never is."""
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", WAITING, str(at), *words],
-        env=environment(),
+        env=environment(**variables),
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

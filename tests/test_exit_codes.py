@@ -16,6 +16,8 @@ from holding import Ended, finish, memprog, on, small_bench, waiting
 from loop_cases import Bench
 from processes import REPOSITORY, environment
 
+from memprog.jobs.status import status
+
 STUB = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -57,13 +59,12 @@ def run(source: str, body: str, *words: str, **options: Any) -> Ended:
 
 
 def runs_of(bench: Bench) -> list[dict[str, Any]]:
-    runs: list[dict[str, Any]] = memprog(*on(bench, "status", "--format", "json")).fields["runs"]
-    return runs
+    return status(bench.workspace).runs
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return small_bench(tmp_path / "bench")
+    return small_bench(tmp_path / "bench", rows=8, columns=8)
 
 
 def test_0_done_and_good_enough(bench: Bench) -> None:

@@ -37,11 +37,11 @@ FORMATS = {
     "npz": 400,
     "safetensors": 400,
     "config": 400,
-    "profile": 200,
-    "image": 200,
-    "chip": 120,
-    "journal": 120,
-    "record": 100,
+    "profile": 100,
+    "image": 100,
+    "chip": 40,
+    "journal": 40,
+    "record": 35,
 }
 
 
@@ -184,7 +184,7 @@ def test_a_file_of_the_workspace_cut_anywhere_is_refused(form: str, tmp_path: Pa
     here.mkdir()
     target = batch.TARGETS[form](here)
     whole = target.seeds[-1]
-    for part in range(1, 16):
+    for part in range(1, 16, 2):
         endings, wrong = batch.run(target, whole[: len(whole) * part // 16])
         assert wrong == []
         assert "exit 3" in endings, f"cut at {part}/16"

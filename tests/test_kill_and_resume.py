@@ -114,15 +114,16 @@ def moved(bench: Bench, folder: Path) -> dict[str, Path]:
     return {"folder": folder} | {name: folder / getattr(bench.workspace, name).name for name in names}
 
 
+FEW_ROUNDS = {"rows": 12, "columns": 12, "protocol__round_budget": 30}
 CHAINS: list[tuple[dict[str, Any], tuple[str, ...], bool]] = [
     ({}, (), False),
     ({}, (), False),
     ({}, (), False),
     ({}, (), True),
     ({}, ("--no-denoise",), False),
-    ({"arrays": 2, "rows": 8}, (), False),
-    ({"arrays": 2, "rows": 8}, (), True),
-    ({"arrays": 3, "rows": 8}, (), False),
+    ({"arrays": 2, "rows": 6}, (), False),
+    ({"arrays": 2, "rows": 6}, (), True),
+    ({"arrays": 3, "rows": 4}, (), False),
     ({"limits__pulses_per_cell_run": 24, "protocol__pulse_budget": 21}, (), False),
     ({"limits__pulses_per_cell_run": 24, "protocol__pulse_budget": 21}, (), True),
 ]
@@ -132,9 +133,9 @@ CHAINS: list[tuple[dict[str, Any], tuple[str, ...], bool]] = [
 @pytest.mark.parametrize("number", range(len(CHAINS)))
 def test_nothing_is_lost_and_nothing_given_twice_in_a_chain_of_kills(number: int, tmp_path: Path) -> None:
     sizes, options, forgetful = CHAINS[number]
-    bench = small_bench(tmp_path / "bench", **sizes | {"seed": number})
+    bench = small_bench(tmp_path / "bench", **FEW_ROUNDS | sizes | {"seed": number})
     rng = np.random.default_rng([number, 3])
-    kills = [random_kill(rng, 120, 40) for _ in range(3)]
+    kills = [random_kill(rng, 80, 30) for _ in range(3)]
     done = chain(bench, kills, *options, forgetful=forgetful)
     assert done.killed
     alone = unkilled(bench, tmp_path / f"alone-{number}", denoise="--no-denoise" not in options)

@@ -145,7 +145,7 @@ def test_status_says_how_far_a_run_is(tmp_path: Path) -> None:
     assert status(bench.workspace).next_step == "verify what the chip holds: memprog verify"
 
 
-@pytest.mark.parametrize("most", [0, 1, 63, 64, 700])
+@pytest.mark.parametrize("most", [0, pytest.param(1, marks=pytest.mark.long), 63, 64, 700])
 def test_an_allowance_of_pulses_is_never_exceeded_and_the_rest_comes_later(most: int, tmp_path: Path) -> None:
     bench = small(tmp_path)
     with pytest.raises(StoppedError, match=rf"the next batch would exceed {most}"):

@@ -25,7 +25,7 @@ from kills import (
     run_killed,
     run_on,
 )
-from loop_cases import Bench, make_bench, pulses_of, random_targets, start_run, write_profile, write_targets
+from loop_cases import Bench, pulses_of, random_targets, start_run, write_profile, write_targets
 
 from memprog.chip import Bias, Cells, Delivered, Pulses
 from memprog.errors import InputError, InstrumentError
@@ -42,7 +42,7 @@ IN_DOUBT = [Kill("after journal intent", 41), Kill("after chip slot", 40)]
 
 
 Killed = Callable[[Kill], Bench]
-FEW_ROUNDS = {"rows": 12, "columns": 12, "protocol__round_budget": 30}
+FEW_ROUNDS = {"rows": 8, "columns": 8, "protocol__round_budget": 30}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_snapshot_that_was_killed_is_taken_again_before_the_first_pulse(point: s
     first_pulse = next(batch.batch_id for batch in batches if batch.kind == PULSE)
     whole = [batch for batch in batches if batch.kind in {"read snapshot", "read isolation"} and batch.outcome]
     assert max(batch.batch_id for batch in whole) < first_pulse
-    assert {len(seen_of(batch.outcome or {}).readback_usiemens) for batch in whole} == {144}
+    assert {len(seen_of(batch.outcome or {}).readback_usiemens) for batch in whole} == {64}
     check_equal(bench)
 
 
@@ -125,23 +125,32 @@ def test_run_killed_in_its_verify_is_finished_and_verify_checks_it(bench: Bench)
     np.testing.assert_array_equal(check_equal(bench).wear, given.wear)
 
 
-@pytest.mark.parametrize(
-    ("point", "count"),
-    [
-        ("before journal outcome", 1),  # what became of the batch in doubt
-        ("after journal outcome", 1),
-        ("before file", 1),  # the record of the chip
-        ("inside file", 1),
-        ("before journal end", 1),  # that it runs again
-        ("after journal end", 1),
-        ("before journal intent", 1),  # that it was taken up
-        ("after journal intent", 1),
-        ("before journal outcome", 2),
-        ("after journal intent", 2),  # the first look
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("dying", IN_DOUBT, ids=str)
+RESUMING = [
+    ("before journal outcome", 1),  # what became of the batch in doubt
+    ("after journal outcome", 1),
+    ("before file", 1),  # the record of the chip
+    ("inside file", 1),
+    ("before journal end", 1),  # that it runs again
+    ("after journal end", 1),
+    ("before journal intent", 1),  # that it was taken up
+    ("after journal intent", 1),
+    ("before journal outcome", 2),
+    ("after journal intent", 2),  # the first look
+]
+SETTLING = 2
+"""The first of these depend on whether the batch was given; the others are tried with both for a long run only."""
+
+
+def resumes_killed() -> list[Any]:
+    """Every moment of a resume with every way the run died (dying, point, count)."""
+    return [
+        pytest.param(dying, *moment, marks=[pytest.mark.long] if k >= SETTLING and k % 2 != way else [])
+        for k, moment in enumerate(RESUMING)
+        for way, dying in enumerate(IN_DOUBT)
+    ]
+
+
+@pytest.mark.parametrize(("dying", "point", "count"), resumes_killed(), ids=str)
 def test_resume_that_is_killed_itself_is_resumed(dying: Kill, point: str, count: int, killed_at: Killed) -> None:
     bench = killed_at(dying)
     assert [batch.kind for batch in open_batches(bench)] == ["pulse"]
@@ -176,7 +185,7 @@ def other_image(bench: Bench) -> list[str]:
 
 
 def other_profile(bench: Bench) -> list[str]:
-    kind = write_profile(Path(bench.profile), rows=12, columns=12, protocol__aim=0.3)
+    kind = write_profile(Path(bench.profile), rows=8, columns=8, protocol__aim=0.3)
     write_targets(bench.workspace.image_path, kind, bench.image.targets_usiemens)
     return []
 
@@ -349,7 +358,7 @@ def test_reader_never_believes_what_a_killed_writer_had_half_written(tmp_path: P
 
 
 def test_three_arrays_are_taken_up_where_each_stood(tmp_path: Path) -> None:
-    bench = make_bench(tmp_path / "bench", rows=6, columns=8, seed=4, arrays=3, protocol__passes=1)
+    bench = small_bench(tmp_path / "bench", **FEW_ROUNDS | {"rows": 4, "arrays": 3})
     before = account_of(bench)
     for kill in (Kill("after journal cells", 1), Kill("before journal cells", 1), Kill("after journal cells", 2)):
         words = ("program", "--resume") if has_run(bench) else ("program", "--array")
