@@ -63,6 +63,7 @@ FIELDS: dict[str, str] = {
         "chip_time_s host_time_s arrays verify"
     ),
     "ReadReport": "simulated chip path arrays cells unread noise_median_usiemens",
+    "RunsReport": "journal runs",
     "StatusReport": "workspace image chip runs next_step",
     "VerifyReport": (
         "simulated chip profile profile_sha256 image_sha256 utc argv cells cells_in_window cells_unread "
@@ -98,7 +99,8 @@ INSIDE: dict[str, str] = {
     ),
     "status": (
         "image.path image.sha256 image.profile image.layers image.cells chip.path chip.serial chip.profile "
-        "chip.simulated chip.blank runs.run_id runs.utc runs.state runs.image_sha256 runs.cells runs.cells_done"
+        "chip.simulated chip.blank runs.run_id runs.utc runs.state runs.image_sha256 runs.cells runs.cells_done "
+        "runs.kind runs.chip runs.arrays runs.arrays_finished runs.pulses_total"
     ),
 }
 """Equal to what these commands print, one after the other, on a blank chip with an image of one layer."""

@@ -17,6 +17,7 @@ LEAVES = {
     "InstrumentError": 4,
     "LimitError": 5,
     "StoppedError": 6,
+    "JournalError": 6,
 }
 
 

@@ -251,7 +251,8 @@ def test_6_and_130_stopped_early_and_recorded(names: tuple[str, ...], code: int,
         ended = finish(child)
     (stopped,) = runs_of(bench)
     assert (ended.code, ended.out, ended.err) == (code, "", sentence.rstrip() + way_on(stopped))
-    assert stopped["state"] == "stopped"
+    # The second Ctrl-C may be quicker than the note of how it ended: then the run looks as after a kill.
+    assert stopped["state"] in ({"stopped", "running"} if names == ("SIGINT", "SIGINT") else {"stopped"})
 
 
 CRASHES = {

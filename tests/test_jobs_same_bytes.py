@@ -80,9 +80,11 @@ def test_journals_hold_the_same_batches(twice: list[tuple[Workspace, list[dict[s
 
 def test_another_seed_makes_another_chip(tmp_path: Path, twice: list[tuple[Workspace, list[dict[str, Any]]]]) -> None:
     write_profile(tmp_path / "small.yaml", rows=16, columns=16, arrays=2)
-    workspace = open_workspace(tmp_path)
-    serials = [
-        new_chip(workspace, profile=str(tmp_path / "small.yaml"), seed=seed, force=True).chip["serial"]
-        for seed in (1, 2, 1)
-    ]
-    assert serials[0] == serials[2] != serials[1]
+    profile = str(tmp_path / "small.yaml")
+    one, other, same = (
+        new_chip(open_workspace(tmp_path / name), profile=profile, seed=seed).chip["serial"]
+        for name, seed in (("one", 1), ("other", 2), ("same", 1))
+    )
+    assert one == same != other
+    again = new_chip(open_workspace(tmp_path / "one"), profile=profile, seed=1, force=True).chip["serial"]
+    assert again != one, "what replaces a chip is not that chip"

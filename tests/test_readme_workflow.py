@@ -90,5 +90,5 @@ def test_the_commands_of_the_workflow_succeed_in_order(tmp_path: Path) -> None:
             )
             assert ended.returncode == 0, f"{command}: {ended.stderr}"
     (suite,) = ElementTree.parse(tmp_path / junit_file()).getroot()
-    assert [suite.get(key) for key in ("tests", "failures", "errors")] == ["1", "0", "0"]
+    assert [suite.get(key) for key in ("tests", "failures", "errors")] == ["2", "0", "0"], "one array, and all of them"
     assert json.loads((tmp_path / "program.json").read_text(encoding="utf-8"))["cells"] == 96

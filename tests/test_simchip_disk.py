@@ -22,9 +22,11 @@ from memprog.cli import main
 sys.exit(main())
 """
 
+OLD = b"memprog simchip\0old"
+
 ON_A_SMALL_DISK = """
 mount -t tmpfs -o size=2m none "$1" || exit 77
-printf old > "$1/chip.sim"
+printf 'memprog simchip\\000old' > "$1/chip.sim"
 "$2" -m memprog sim new --force --workspace "$1" >&2
 echo "$?"
 ls -A "$1"
@@ -34,7 +36,7 @@ cat "$1/chip.sim"
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no limit on the size of a file here")
 def test_chip_that_outgrows_the_limit_of_its_process_is_not_made(tmp_path: Path) -> None:
-    (tmp_path / "chip.sim").write_bytes(b"old")
+    (tmp_path / "chip.sim").write_bytes(OLD)
     arguments = ["sim", "new", "--force", "--workspace", str(tmp_path)]
     ended = subprocess.run(
         [sys.executable, "-c", LIMITED, *arguments],
@@ -47,7 +49,7 @@ def test_chip_that_outgrows_the_limit_of_its_process_is_not_made(tmp_path: Path)
     assert ended.returncode == EXIT_INPUT
     check_sentence(ended.stderr, "File too large")
     assert [entry.name for entry in tmp_path.iterdir()] == ["chip.sim"]
-    assert (tmp_path / "chip.sim").read_bytes() == b"old"
+    assert (tmp_path / "chip.sim").read_bytes() == OLD
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no way to a disk of its own here")
@@ -57,7 +59,7 @@ def test_chip_that_does_not_fit_the_disk_is_not_made(tmp_path: Path) -> None:
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment())
     if ended.returncode in (1, 77) and "memprog" not in ended.stderr:
         pytest.skip("mounting is not permitted here")
-    assert ended.stdout.split() == [str(EXIT_INPUT), "chip.sim", "old"]
+    assert ended.stdout.split() == [str(EXIT_INPUT), "chip.sim", *OLD.decode().split()]
     check_sentence(ended.stderr, "No space left on device")
 
 

@@ -103,17 +103,26 @@ class Writing:
         """Write the arrays one after the other; the journal says how it ended, whichever way it did."""
         self._begin(utc)
         try:
+            self._write(session)
+        except BaseException as error:
+            # What a limit or a wrong input refused, it would refuse again.
+            if not isinstance(error, InputError | LimitError):
+                error.add_note(f"`{RESUME_WITH[self._task.kind]}` goes on where run {self.run_id} stopped")
+            raise
+        self._held.journal.end_run(self.run_id, "finished", self._summary())
+
+    def _write(self, session: Session) -> None:
+        try:
             known = self._check_board(session)
             for number, array in enumerate(self._task.part.arrays):
                 self.outcomes.append(self._array(session, number, array, known[number]))
-        except BaseException as error:
-            self._stopped(error)
+        except BaseException:
+            self._record_stop()
             raise
         finally:
             self.host_time_s = time.monotonic() - self._start_s
             self._remember_stuck()
             self._held.update_record()
-        self._held.journal.end_run(self.run_id, "finished", self._summary())
 
     def note_verified(self, report: VerifyReport) -> None:
         """Keep in the table of runs what the verify after the run found."""
@@ -139,14 +148,11 @@ class Writing:
                 supersedes=None if given_up is None else given_up.run_id,
             )
 
-    def _stopped(self, error: BaseException) -> None:
+    def _record_stop(self) -> None:
         """Note that the run ended before its end; counted from the journal, since an array may be under way."""
         with contextlib.suppress(MemprogError):
             pulses = self._held.journal.pulses(self.run_id)
             self._held.journal.end_run(self.run_id, "stopped", self._summary() | {"pulses_total": pulses})
-        # What a limit or a wrong input refused, it would refuse again.
-        if not isinstance(error, InputError | LimitError):
-            error.add_note(f"`{RESUME_WITH[self._task.kind]}` goes on where run {self.run_id} stopped")
 
     def _summary(self) -> dict[str, Any]:
         """What the table of runs keeps."""
