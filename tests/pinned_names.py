@@ -66,7 +66,7 @@ FIELDS: dict[str, str] = {
     "RunsReport": "journal runs",
     "StatusReport": "workspace image chip runs next_step",
     "VerifyReport": (
-        "simulated chip profile profile_sha256 image_sha256 utc argv cells cells_in_window cells_unread "
+        "simulated chip profile profile_sha256 image_sha256 utc argv limits cells cells_in_window cells_unread "
         "yield_fraction min_yield passed window_usiemens window_floor_usiemens error_mean_usiemens "
         "error_std_usiemens error_max_usiemens noise_median_usiemens noise_p99_usiemens noise_span_s levels "
         "effective_bits stuck_cells fluctuating_cells first_failures arrays"

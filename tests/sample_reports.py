@@ -42,6 +42,7 @@ def verify_report(**changes: Any) -> VerifyReport:
         "image_sha256": "i" * 64,
         "utc": "2030-01-01T00:00:00Z",
         "argv": ("memprog", "verify"),
+        "limits": {"set_max_v": 2.5},
         "cells": 64,
         "cells_in_window": 63,
         "cells_unread": 0,

@@ -23,7 +23,7 @@ from memprog.report import Report, plain
 VERIFY_FIELDS = """schema_version memprog_version simulated chip profile profile_sha256 image_sha256 cells
 cells_in_window yield_fraction window_usiemens window_floor_usiemens error_mean_usiemens error_std_usiemens
 error_max_usiemens noise_median_usiemens noise_p99_usiemens noise_span_s levels effective_bits stuck_cells
-first_failures cells_unread fluctuating_cells min_yield passed utc argv arrays"""
+first_failures cells_unread fluctuating_cells min_yield passed utc argv arrays limits"""
 PROGRAM_FIELDS = """schema_version memprog_version run_id simulated cells cells_done cells_failed failed_by_reason
 pulses_total pulses_per_cell_mean pulses_per_cell_p99 samples_per_cell_mean denoise_pulses_total rounds chip_time_s
 host_time_s resumed chip profile profile_sha256 image_sha256 yield_fraction min_yield passed denoise dry_run arrays

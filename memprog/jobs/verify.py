@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -99,6 +100,7 @@ def verify_part(
         image_sha256=image_sha256,
         utc=utc,
         argv=list(argv),
+        limits=dataclasses.asdict(session.limits),
         cells=part.cells,
         cells_in_window=in_window,
         cells_unread=int(np.isnan(verdict.error_usiemens).sum()),

@@ -23,6 +23,7 @@ class VerifyReport(Report):
     image_sha256             str           -         hash of the image file
     utc                      str           -         start of the reads, ISO 8601
     argv                     list of str   -         the command line
+    limits                   object        -         what the session was bound by, units in the names
     cells                    int           cells     with a target in the image, stuck ones included
     cells_in_window          int           cells     of ``cells``, whose readings agree with being in the window
     cells_unread             int           cells     of ``cells``, clamped, over range or not wired; never in the window
@@ -55,6 +56,7 @@ class VerifyReport(Report):
     image_sha256: str
     utc: str
     argv: Sequence[str]
+    limits: Mapping[str, Any]
     cells: int
     cells_in_window: int
     cells_unread: int

@@ -122,7 +122,9 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         known = {"serial": str(facts["serial"]), "counted": _counts(facts["counted"])}
         return known | {"holds": None if holds is None else str(holds)}, arrays
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: the record of the chip cannot be read: {error}") from error
+        raise InputError(
+            f"{path}: the record of the chip cannot be read: {error}; move it away, it is made again from the journals"
+        ) from error
 
 
 def _counts(counted: dict[str, Any]) -> dict[str, int]:
