@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from weights_cases import DTYPES, random_tensor, tensors
+from weights_cases import DTYPES, random_tensor, tensors, zipped
 
 from memprog.errors import InputError
 from memprog.tensors import Tensor, encode_safetensors, round_to, tensor_of
@@ -29,15 +29,6 @@ def npy(array: NDArray[Any], **options: Any) -> bytes:
     """The bytes NumPy itself writes for an array."""
     stream = io.BytesIO()
     np.save(stream, array, **options)
-    return stream.getvalue()
-
-
-def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip of the given members."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
     return stream.getvalue()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -52,3 +54,12 @@ def some_weights() -> st.SearchStrategy[Weights]:
     rest = st.dictionaries(st.sampled_from("zyxabc"), tensors(), max_size=4)
     matrix = tensors(min_dims=2)
     return st.builds(lambda first, rest: weights_of({**rest, "m.weight": first}), matrix, rest)
+
+
+def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip of the given members."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return stream.getvalue()

@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,8 @@ from memprog.session import ChipRecord, Journal, Session, is_past
 from memprog.simchip import SimChip, create, summary_of
 
 
-class Wanted(TypedDict):
-    """Which chip a job works on, and how long it waits for it; the keywords of ``opened`` and ``hold``."""
+class Wanted(TypedDict, total=False):
+    """Which chip a job works on, and how long it waits for it; the keywords of ``opened``."""
 
     backend: str
     expect_serial: str | None
@@ -94,20 +94,20 @@ def opened(
     workspace: Workspace,
     profile: ChipProfile,
     *,
+    label: str,
     backend: str = SIM,
     expect_serial: str | None = None,
     timeout_s: float = 0.0,
-    label: str = "memprog",
 ) -> Iterator[Chip]:
     """Own the chip behind a backend and open it, until the end of the block.
 
     Args:
         workspace: where a simulated chip lies.
         profile: what kind of chip it is.
+        label: what others are told who want it meanwhile.
         backend: what the chip stands behind.
         expect_serial: refuse any other.
         timeout_s: how long to wait for another process that holds it.
-        label: what others are told who want it meanwhile.
 
     Raises:
         InputError: no such backend, or no usable chip file.
@@ -141,18 +141,11 @@ def reading(
     workspace: Workspace,
     profile: ChipProfile,
     *,
-    backend: str = SIM,
-    expect_serial: str | None = None,
-    timeout_s: float = 0.0,
-    label: str = "memprog",
+    label: str,
+    **wanted: Unpack[Wanted],
 ) -> Iterator[Session]:
     """Own a chip and open a session on it that may only read; see opened."""
-    with (
-        opened(
-            workspace, profile, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label=label
-        ) as chip,
-        Session(chip, profile) as session,
-    ):
+    with opened(workspace, profile, label=label, **wanted) as chip, Session(chip, profile) as session:
         yield session
 
 
@@ -193,6 +186,11 @@ def name_in(journal_path: Path, serial: str, unit: str) -> str:
     return f"{serial} {Path(place).as_posix()}"
 
 
+def name_of(workspace: Workspace, identity: Identity) -> str:
+    """What the workspace's journal calls a chip; see name_in."""
+    return name_in(workspace.journal_path, identity.serial, identity.unit)
+
+
 def journal_number(journal_path: Path, identity: Identity) -> int:
     """Number of a new journal: journals that pulse one chip differ, and where all lies alike they are alike."""
     place = Path(identity.unit).parent if identity.unit else Path(journal_path.anchor)
@@ -210,13 +208,13 @@ def record_path(workspace: Workspace, identity: Identity) -> Path:
     return workspace.chip_path.with_name(workspace.chip_path.name + ".record")
 
 
-def record_of(path: Path, chip: Chip) -> ChipRecord:
+def record_of(workspace: Workspace, chip: Chip) -> ChipRecord:
     """Read the record of a chip's life; what lies there is another's where the chip knows it was never pulsed.
 
     Raises:
         InputError: the file is no record, of another version, or damaged.
     """
-    record = ChipRecord.read(path, chip.identity.serial, chip.geometry)
+    record = ChipRecord.read(record_path(workspace, chip.identity), chip.identity.serial, chip.geometry)
     if blank(chip) and record.pulses.any():
         return ChipRecord(chip.identity.serial, chip.geometry)
     return record
@@ -253,10 +251,9 @@ def chip_report(
     with opened(
         workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog info"
     ) as chip:
-        record = record_of(record_path(workspace, chip.identity), chip)
+        record, name = record_of(workspace, chip), name_of(workspace, chip.identity)
         if workspace.journal_path.exists():
             with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-                name = name_in(workspace.journal_path, chip.identity.serial, chip.identity.unit)
                 if is_past(journal, chip, name):
                     record.count(journal, name)
         return ChipReport(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +13,10 @@ from typing import Unpack
 from memprog.chip import Chip
 from memprog.errors import InputError, JournalError, LimitError
 from memprog.jobs.chips import (
-    SIM,
     Wanted,
     blank,
     journal_number,
-    name_in,
+    name_of,
     opened,
     pulses_of_chip,
     record_of,
@@ -52,7 +52,7 @@ class Held:
 
     def unfinished(self) -> Run | None:
         """The run on this chip that can be taken up, or None."""
-        return unfinished_run(self.journal, self.name)
+        return next((run for run in self.journal.runs(self.name) if run.unfinished), None)
 
     def to_resume(self, kind: str) -> Run:
         """The unfinished run of a kind.
@@ -94,7 +94,11 @@ class Held:
         """
         run = self.unfinished()
         if run is not None and not full:
-            raise LimitError(unfinished_sentence(run))
+            kind = str(run.facts["kind"])
+            raise LimitError(
+                f"run {run.run_id} on chip {run.serial}, begun {run.facts['utc']}, is unfinished; "
+                f"`{RESUME_WITH[kind]}` takes it up, `{ANEW_WITH[kind]}` starts anew; nothing was applied"
+            )
 
     def refuse_other_image(self, image_sha256: str, *, yes: bool) -> None:
         """Overwrite a chip that holds another image, or nobody knows what, only on the operator's word.
@@ -130,6 +134,15 @@ class Held:
         if self.lost_pulses:
             self.record.spread(self.lost_pulses)
 
+    def count_pulses(self) -> None:
+        """Count what the journal knows and the record does not.
+
+        Raises:
+            InputError: the folder of the record cannot be written to.
+        """
+        if self.record.count(self.journal, self.name):
+            self.record.write(self.record_path)
+
     def update_record(self) -> None:
         """Bring the record of the chip's life up to date; it follows from the journal, so the next run can, too."""
         try:
@@ -140,70 +153,50 @@ class Held:
 
 
 @contextlib.contextmanager
-def hold(
-    workspace: Workspace,
-    profile: ChipProfile,
-    *,
-    label: str,
-    backend: str = SIM,
-    expect_serial: str | None = None,
-    timeout_s: float = 0.0,
-) -> Iterator[Held]:
-    """Own a chip to write to it; what an earlier process left without outcome is settled first.
+def hold(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Unpack[Wanted]) -> Iterator[Held]:
+    """Own a chip to write to it; what an earlier process left without outcome is settled first. See opened.
 
     Raises:
         InputError: chip, journal or record cannot be used.
         LimitError: another process holds the chip, or it is another than expected.
     """
-    with (
-        opened(
-            workspace, profile, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label=label
-        ) as chip,
-        contextlib.closing(_settled(workspace, chip)) as journal,
-    ):
-        name = name_in(workspace.journal_path, chip.identity.serial, chip.identity.unit)
-        path = record_path(workspace, chip.identity)
-        record = record_of(path, chip)
-        if record.count(journal, name):
-            record.write(path)
-        lost = max(pulses_of_chip(workspace) - int(record.pulses.sum()), 0)
-        yield Held(chip=chip, journal=journal, name=name, record=record, record_path=path, lost_pulses=lost)
+    with opened(workspace, profile, label=label, **wanted) as chip, contextlib.ExitStack() as leaving:
+        path, durable = workspace.journal_path, not chip.identity.simulated
+        with not_begun():
+            journal = Journal(path, durable=durable, number=journal_number(path, chip.identity))
+            leaving.enter_context(contextlib.closing(journal))
+            held = _held(workspace, chip, journal)
+            if not is_past(journal, chip, held.name):
+                # What the runs of an older copy of this chip cost is counted once more, while they are still its past.
+                held.count_pulses()
+                journal.disown(held.name)
+            settle(journal, chip, held.name)
+        held.count_pulses()
+        lost = pulses_of_chip(workspace) - int(held.record.pulses.sum())
+        yield dataclasses.replace(held, lost_pulses=max(lost, 0))
 
 
 @contextlib.contextmanager
 def peek(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Unpack[Wanted]) -> Iterator[Held]:
-    """The same to find out what would happen: nothing is settled, counted or written."""
+    """The same to find out what would happen: nothing is settled or written, and no pulse is known to be lost."""
     with opened(workspace, profile, label=label, **wanted) as chip, contextlib.ExitStack() as leaving:
-        name = name_in(workspace.journal_path, chip.identity.serial, chip.identity.unit)
-        journal = leaving.enter_context(contextlib.closing(_readable(workspace)))
-        if not is_past(journal, chip, name):
+        there = workspace.journal_path.exists()
+        journal = Journal.reading(workspace.journal_path) if there else Journal.in_memory()
+        leaving.enter_context(contextlib.closing(journal))
+        if not is_past(journal, chip, name_of(workspace, chip.identity)):
             journal = leaving.enter_context(contextlib.closing(Journal.in_memory()))
-        path = record_path(workspace, chip.identity)
-        record = record_of(path, chip)
-        record.count(journal, name)
-        yield Held(chip=chip, journal=journal, name=name, record=record, record_path=path, lost_pulses=0)
+        yield _held(workspace, chip, journal)
 
 
-def _readable(workspace: Workspace) -> Journal:
-    return Journal.reading(workspace.journal_path) if workspace.journal_path.exists() else Journal.in_memory()
-
-
-def _settled(workspace: Workspace, chip: Chip) -> Journal:
-    """Open the journal; what keeps it from being written before anything began is no reason to come back later."""
-    path, name = workspace.journal_path, name_in(workspace.journal_path, chip.identity.serial, chip.identity.unit)
-    with not_begun():
-        journal = Journal(path, durable=not chip.identity.simulated, number=journal_number(path, chip.identity))
-        try:
-            if not is_past(journal, chip, name):
-                # What the runs of an older copy of this chip cost is counted once more, while they are still its past.
-                record = record_of(record_path(workspace, chip.identity), chip)
-                if record.count(journal, name):
-                    record.write(record_path(workspace, chip.identity))
-            settle(journal, chip, name)
-        except BaseException:
-            journal.close()
-            raise
-    return journal
+def _held(workspace: Workspace, chip: Chip, journal: Journal) -> Held:
+    return Held(
+        chip=chip,
+        journal=journal,
+        name=name_of(workspace, chip.identity),
+        record=record_of(workspace, chip),
+        record_path=record_path(workspace, chip.identity),
+        lost_pulses=0,
+    )
 
 
 @contextlib.contextmanager
@@ -213,17 +206,3 @@ def not_begun() -> Iterator[None]:
         yield
     except JournalError as error:
         raise InputError(f"{error}; nothing was applied") from error
-
-
-def unfinished_run(journal: Journal, name: str) -> Run | None:
-    """The newest run on a chip that can be taken up, or None."""
-    return next((run for run in journal.runs(name) if run.unfinished), None)
-
-
-def unfinished_sentence(run: Run) -> str:
-    """Say that a run is unfinished, and the two ways on."""
-    kind = str(run.facts["kind"])
-    return (
-        f"run {run.run_id} on chip {run.serial}, begun {run.facts['utc']}, is unfinished; `{RESUME_WITH[kind]}` "
-        f"takes it up, `{ANEW_WITH[kind]}` starts anew; nothing was applied"
-    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from memprog.chip import Mask
 from memprog.errors import InputError
 from memprog.image import Image
 from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, check_backend, make_chip
@@ -21,7 +21,7 @@ from memprog.jobs.writing import Task, Writing
 from memprog.profile import ChipProfile, Limits
 from memprog.report.program import ProgramReport
 from memprog.report.verify import VerifyReport
-from memprog.session import Allowance, Journal, Run, Session, masks_of, tightened
+from memprog.session import PART, Allowance, Journal, Run, Session, masks_of, tightened
 
 PROGRAM = "program"
 
@@ -212,10 +212,10 @@ class _Asked:
         return part
 
 
-def run_masks(run: Run, journal: Journal, kind: ChipProfile) -> dict[int, Any]:
+def run_masks(run: Run, journal: Journal, kind: ChipProfile) -> dict[int, Mask]:
     """Cells (rows, columns) of each array that a run is about."""
     shape = (kind.geometry.rows, kind.geometry.columns)
-    return dict(masks_of(journal.batches(run.run_id, kind="part"), shape))
+    return masks_of(journal.batches(run.run_id, kind=PART), shape)
 
 
 def check_profile(run: Run, kind: ChipProfile) -> None:

@@ -118,7 +118,7 @@ def _snapshot(held: Held, kind: ChipProfile, source: Run) -> Part:
     """
     arrays, masks, targets = [], [], []
     for array, mask in run_masks(source, held.journal, kind).items():
-        looks = recorded_looks(held.journal.batches(source.run_id, array=array))
+        looks = recorded_looks(held.journal, source.run_id, array)
         cells = Cells.from_mask(array, mask)
         if looks is None or len(looks[0].readback_usiemens) != len(cells):
             raise InputError(f"run {source.run_id} took no snapshot of array {array}; nothing was applied")

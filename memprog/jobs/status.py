@@ -25,8 +25,8 @@ def status(workspace: Workspace) -> StatusReport:
     Raises:
         InputError: a file there cannot be read.
     """
-    image, chip, runs = _image(workspace), _chip(workspace), _runs(workspace)
-    past = [] if chip is None else _past(workspace, chip["serial"], runs)
+    image, chip = _image(workspace), _chip(workspace)
+    runs, past = _runs(workspace, chip)
     return StatusReport(
         workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, chip, past)
     )
@@ -58,21 +58,17 @@ def _chip(workspace: Workspace) -> dict[str, Any] | None:
     }
 
 
-def _runs(workspace: Workspace) -> list[dict[str, Any]]:
+def _runs(workspace: Workspace, chip: dict[str, Any] | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The newest runs in the journal, and of them those that are the past of the workspace's chip."""
     if not workspace.journal_path.exists():
-        return []
+        return [], []
+    unit = str(workspace.chip_path.resolve())
+    name = None if chip is None else name_in(workspace.journal_path, chip["serial"], unit)
     with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-        return [_run(journal, run) for run in journal.runs()[:SHOWN]]
-
-
-def _past(workspace: Workspace, serial: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of the runs that are the past of the workspace's chip."""
-    if not runs:
-        return []
-    name = name_in(workspace.journal_path, serial, str(workspace.chip_path.resolve()))
-    with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-        past = {run.run_id for run in journal.runs(name)}
-    return [run for run in runs if run["run_id"] in past]
+        newest = journal.runs()[:SHOWN]
+        runs = [_run(journal, run) for run in newest]
+    past = [told for told, run in zip(runs, newest, strict=True) if run.chip == name and not run.former]
+    return runs, past
 
 
 def _run(journal: Journal, run: Run) -> dict[str, Any]:

@@ -174,14 +174,15 @@ class Writing:
             self._learn(number, np.where(found > 0, found, stuck).astype(np.uint8))
             spared = np.where(found > 0, found, 0 if self._task.recheck else stuck)
             known.append(np.where(spared > 0, spared, session.worn(cells) * int(Reason.WORN)).astype(np.uint8))
-            self._tell(session, "check", array, number / len(self._task.part.arrays) * 0.01)
+            # The whole check counts as next to nothing of the work.
+            self._tell(session, number, 0.01 * number, stage="check", cells=self._task.part.cells)
         self.defects = np.concatenate(known)
         self._held.update_record()
         return known
 
     def _defects(self, session: Session, array: int, cells: Cells) -> NDArray[np.uint8]:
         """Look, unless the run that is taken up did; a look after its first pulses would be no snapshot."""
-        looks = recorded_looks(self._held.journal.batches(self.run_id, array=array)) if self._taken_up else None
+        looks = recorded_looks(self._held.journal, self.run_id, array) if self._taken_up else None
         if looks is None:
             looks = look_over(session, cells, self._task.profile)
         return defects_of(*looks, self._task.profile)
@@ -220,7 +221,7 @@ class Writing:
             full=self._task.full,
             later_s=self._later_s(),
             known=known,
-            history=list(journal.batches(self.run_id, array=array)) if self._taken_up else (),
+            history=journal.batches(self.run_id, array=array) if self._taken_up else (),
             watch=watch,
         )
         journal.record_cells(self.run_id, array, outcome.blob())
@@ -234,53 +235,44 @@ class Writing:
         return left * sum(each_s) / len(each_s)
 
     def _round(self, session: Session, number: int, stage: str, loop: Loop) -> None:
-        arrays = self._task.part.arrays
-        self._listener(
-            Progress(
-                kind="round",
-                array=arrays[number],
-                arrays=len(arrays),
-                stage=stage,
-                cells=len(loop.target_usiemens),
-                cells_done=int(loop.done.sum()),
-                cells_failed=int((loop.stage == Stage.FAILED).sum()),
-                rounds=loop.rounds,
-                pulses_per_cell=float(loop.pulses.mean()),
-                chip_time_s=session.clock_s() - self._chip_start_s,
-                host_time_s=time.monotonic() - self._start_s,
-                fraction=(number + loop.fraction) / len(arrays),
-            )
+        self._tell(
+            session,
+            number,
+            number + loop.fraction,
+            stage=stage,
+            cells=len(loop.target_usiemens),
+            cells_done=int(loop.done.sum()),
+            cells_failed=int((loop.stage == Stage.FAILED).sum()),
+            rounds=loop.rounds,
+            pulses_per_cell=float(loop.pulses.mean()),
         )
 
     def _array_done(self, session: Session, number: int, outcome: ArrayOutcome) -> None:
-        arrays, cells = self._task.part.arrays, int(outcome.programmed.sum())
-        self._listener(
-            Progress(
-                kind="array_done",
-                array=outcome.array,
-                arrays=len(arrays),
-                stage="done",
-                cells=cells,
-                cells_done=int(outcome.done.sum()),
-                cells_failed=cells - int(outcome.done.sum()),
-                rounds=outcome.rounds,
-                pulses_per_cell=float(outcome.pulses.sum()) / cells,
-                chip_time_s=session.clock_s() - self._chip_start_s,
-                host_time_s=time.monotonic() - self._start_s,
-                fraction=(number + 1) / len(arrays),
-            )
+        cells, done = int(outcome.programmed.sum()), int(outcome.done.sum())
+        self._tell(
+            session,
+            number,
+            number + 1.0,
+            kind="array_done",
+            stage="done",
+            cells=cells,
+            cells_done=done,
+            cells_failed=cells - done,
+            rounds=outcome.rounds,
+            pulses_per_cell=float(outcome.pulses.sum()) / cells,
         )
 
-    def _tell(self, session: Session, stage: str, array: int, fraction: float) -> None:
+    def _tell(self, session: Session, number: int, work: float, *, kind: str = "round", **counts: Any) -> None:
+        """Tell the listener of the array at a place in the part; work is what is done of all, counted in arrays."""
+        arrays = self._task.part.arrays
         self._listener(
             Progress(
-                kind="round",
-                array=array,
-                arrays=len(self._task.part.arrays),
-                stage=stage,
-                cells=self._task.part.cells,
+                kind=kind,
+                array=arrays[number],
+                arrays=len(arrays),
                 chip_time_s=session.clock_s() - self._chip_start_s,
                 host_time_s=time.monotonic() - self._start_s,
-                fraction=fraction,
+                fraction=work / len(arrays),
+                **counts,
             )
         )

@@ -6,8 +6,6 @@ Whether a cell is stuck no reading tells: that is what the loop finds out, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +13,7 @@ from memprog.chip import Cells, Status
 from memprog.profile import ChipProfile
 from memprog.protocol import Look, Reason, Seen
 from memprog.session.blobs import seen_of
-from memprog.session.entries import Batch
+from memprog.session.journal import Journal
 from memprog.session.session import Session
 
 SNAPSHOT, ISOLATION = "snapshot", "isolation"
@@ -30,13 +28,16 @@ def look_over(session: Session, cells: Cells, profile: ChipProfile) -> tuple[See
     return snapshot, session.look(cells, quick, gate_v=0.0)
 
 
-def recorded_looks(batches: Iterable[Batch]) -> tuple[Seen, Seen] | None:
-    """The two looks at an array as a journal holds them, or None where one of them was never finished."""
-    found: dict[str, Seen] = {}
-    for batch in batches:
-        if batch.kind in (f"read {SNAPSHOT}", f"read {ISOLATION}") and batch.outcome is not None:
-            found[batch.kind.removeprefix("read ")] = seen_of(batch.outcome)
-    return (found[SNAPSHOT], found[ISOLATION]) if len(found) == 2 else None
+def recorded_looks(journal: Journal, run_id: str, array: int) -> tuple[Seen, Seen] | None:
+    """The two looks of a run at an array as its journal holds them, or None where one of them was never finished."""
+    snapshot, isolation = (_last_look(journal, run_id, array, stage) for stage in (SNAPSHOT, ISOLATION))
+    return None if snapshot is None or isolation is None else (snapshot, isolation)
+
+
+def _last_look(journal: Journal, run_id: str, array: int, stage: str) -> Seen | None:
+    batches = journal.batches(run_id, kind=f"read {stage}", array=array)
+    outcomes = [batch.outcome for batch in batches if batch.outcome is not None]
+    return seen_of(outcomes[-1]) if outcomes else None
 
 
 def defects_of(snapshot: Seen, isolation: Seen, profile: ChipProfile) -> NDArray[np.uint8]:

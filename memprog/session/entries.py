@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from memprog.errors import InputError
 
-PULSE = "pulse"
+PART, PULSE = "part", "pulse"
+"""Kinds of batches: which cells of an array a run is about, and pulses. The others belong to who writes them."""
 UNFINISHED = ("running", "stopped")
 """States of a run that can be taken up again; the others are finished, and superseded by a later run."""
 

@@ -24,7 +24,7 @@ from safetensors.numpy import load, save
 from memprog import faults
 from memprog.errors import InputError, JournalError, brief
 from memprog.session.blobs import Blob
-from memprog.session.entries import PULSE, Batch, Fate, Run
+from memprog.session.entries import PART, PULSE, Batch, Fate, Run
 
 FORMAT_VERSION = 2
 PAGE_BYTES = 1 << 14
@@ -184,7 +184,7 @@ class Journal:
 
         Args:
             run_id: names the run.
-            chip: serial of the chip.
+            chip: what this journal calls the chip; see Run.
             facts: what it began with; see Run.
             parts: for each array a blob that says which cells the run is about.
             after: batch ids of the run are above this, so that no chip ever hears one id twice.
@@ -201,7 +201,7 @@ class Journal:
                 self._put_run(dataclasses.replace(self.run(supersedes), state="superseded"))
             first = max(self._newest(), after if after is not None and self.gave(after) else -1) + 1
             for number, (array, blob) in enumerate((parts or {}).items()):
-                self._put_intent(first + number, run_id, array, "part", 0, blob)
+                self._put_intent(first + number, run_id, array, PART, 0, blob)
 
     def end_run(self, run_id: str, state: str, summary: Mapping[str, Any]) -> None:
         """Say how a run ended, or what became of it since; what the summary said before is kept."""
@@ -211,7 +211,7 @@ class Journal:
             self._put_run(dataclasses.replace(run, state=state, summary=summary))
 
     def disown(self, chip: str) -> None:
-        """Mark the runs of a serial as those of a chip that has been replaced."""
+        """Mark the runs of a chip as not its past: what is there now is an older copy of it."""
         with self._transaction("end"):
             for run in self.runs(chip):
                 self._put_run(dataclasses.replace(run, former=True))
@@ -269,9 +269,9 @@ class Journal:
             if kind in (None, its_kind) and array in (None, its_array):
                 yield self._batch(batch_id)
 
-    def pulses(self, run_id: str, *, after: int = -1) -> int:
+    def pulses(self, run_id: str) -> int:
         """Pulses of a run, those of unknown fate counted as given."""
-        return sum(pulses for _, pulses, fate in self._pulse_rows(run_id, after) if fate is not Fate.NOT_APPLIED)
+        return sum(pulses for _, pulses, fate in self._pulse_rows(run_id) if fate is not Fate.NOT_APPLIED)
 
     def unsettled(self, chip: str) -> list[Batch]:
         """Batches of pulses to a chip whose fate nobody has looked into, oldest first."""
@@ -294,15 +294,15 @@ class Journal:
         """Let go of the file."""
         self._db.close()
 
-    def _pulse_rows(self, run_id: str, after: int = -1) -> list[tuple[int, int, Fate | None]]:
+    def _pulse_rows(self, run_id: str) -> list[tuple[int, int, Fate | None]]:
         """Id, number of pulses, and fate of every batch of pulses: None where all went well, UNKNOWN where open."""
         query = (
             "SELECT intents.batch_id, pulses, outcomes.checksum, outcomes.packed FROM intents "
             "LEFT JOIN outcomes ON outcomes.batch_id = intents.batch_id "
-            "WHERE run_id = ? AND kind = ? AND intents.batch_id > ?"
+            "WHERE run_id = ? AND kind = ?"
         )
         found = []
-        for batch_id, pulses, checksum, packed in self._rows(query, (run_id, PULSE, after)):
+        for batch_id, pulses, checksum, packed in self._rows(query, (run_id, PULSE)):
             outcome = None if packed is None else self._unpacked(packed, checksum, [batch_id])
             batch = Batch(batch_id=batch_id, array=0, kind=PULSE, intent={}, outcome=outcome)
             if type(pulses) is not int or pulses < 0:

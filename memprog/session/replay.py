@@ -22,17 +22,15 @@ RESUME = "resume"
 
 
 def settle(journal: Journal, chip: Chip, name: str) -> None:
-    """Bring a journal and a chip together before anything is sent: find out the fate of what was under way.
+    """Find out, before anything is sent, the fate of what was under way when an earlier process ended.
 
     A chip that knows its last batch tells whether that was carried out, unless another journal has pulsed it since.
 
     Args:
         journal: to be settled.
         chip: opened.
-        name: what the journal calls the chip.
+        name: what the journal calls the chip, whose past it is.
     """
-    if not is_past(journal, chip, name):
-        journal.disown(name)
     for batch in journal.unsettled(name):
         fate = _fate(journal, batch.batch_id, chip) if chip.capabilities.knows_last_batch else Fate.UNKNOWN
         journal.record(batch.batch_id, {"fate": np.array([fate])})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -130,13 +130,13 @@ def program_array(
     full: bool = False,
     later_s: float = 0.0,
     known: StatusArray | None = None,
-    history: Sequence[Batch] = (),
+    history: Iterable[Batch] = (),
     watch: Watch | None = None,
 ) -> ArrayOutcome:
     """Program one array: target (rows, columns) in uS, NaN cells are left alone.
 
     ``known`` (n,) in the order of the cells and ``later_s`` are those of Start. ``history`` is what the journal holds
-    of this array, from its first start on, when a run is taken up again; how it started then counts.
+    of this array, in order, when a run is taken up again; how it started then counts. It is read once, batch by batch.
 
     Raises:
         LimitError: a pulse was refused by a limit; what was done before is in the journal.
@@ -145,7 +145,8 @@ def program_array(
     """
     programmed = ~np.isnan(target_usiemens)
     cells = Cells.from_mask(array, programmed)
-    begun = next((batch for batch in history if batch.kind == START and batch.outcome is not None), None)
+    batches = iter(history)
+    begun = next((batch for batch in batches if batch.kind == START and batch.outcome is not None), None)
     if begun is None or begun.outcome is None:
         known = np.zeros(len(cells), dtype=np.uint8) if known is None else known
         budget = _budget(session, profile, cells)
@@ -157,7 +158,7 @@ def program_array(
     loop = _loop_of(session, profile, target_usiemens[programmed], start)
     session.expect(cells, loop.target_usiemens)
     if begun is not None:
-        follow(loop, cells, (batch for batch in history if batch.batch_id > begun.batch_id), session)
+        follow(loop, cells, batches, session)
     _run(session, loop, cells, watch)
     return _outcome(array, programmed, loop, session.clock_s() - start_s)
 
