@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import io
+import itertools
 import json
 import os
 import sqlite3
@@ -274,7 +275,8 @@ def main(form: str, count: str, seed: str, folder: str) -> None:
     target = TARGETS[form](here)
     endings: Counter[str] = Counter()
     wrong: list[str] = []
-    for number, data in enumerate(fuzz.damaged(target.seeds, target.damage, int(count), int(seed))):
+    damaged = fuzz.damaged(target.seeds, target.damage, int(count), int(seed))
+    for number, data in enumerate(itertools.chain(target.seeds, damaged)):
         found, mistakes = run(target, data)
         endings.update(found)
         if mistakes and len(wrong) < SHOWN:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memprog.chip import ChipGeometry, Mask
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
 from memprog.files import read_whole, replace_whole
 from memprog.session.blobs import cells_of
 from memprog.session.entries import PULSE, Fate
 from memprog.session.journal import Journal
 from memprog.tensors import decode_safetensors, encode_safetensors, tensor_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KEY = "memprog chip record"
 
 
@@ -70,8 +70,8 @@ class ChipRecord:
             "serial": self.serial,
             "counted": self._counted,
             "holds": self.holds,
-            "checksum": _checksum(self.pulses, self.defects),
         }
+        facts["checksum"] = _checksum(facts, self.pulses, self.defects)
         replace_whole(path, encode_safetensors(tensors, {_KEY: json.dumps(facts, sort_keys=True)}))
 
     def spread(self, pulses: int) -> None:
@@ -114,23 +114,29 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         tensors, metadata = decode_safetensors(read_whole(path))
         facts = json.loads(metadata[_KEY])
         if facts["format_version"] != FORMAT_VERSION:
-            raise InputError(f"format version {facts['format_version']}; this memprog reads {FORMAT_VERSION}")
+            raise InputError(f"format version {brief(facts['format_version'])}; this memprog reads {FORMAT_VERSION}")
         arrays = {name: tensors[name].bits for name in ("pulses", "defects")}
-        if _checksum(arrays["pulses"], arrays["defects"]) != facts["checksum"]:
+        if facts.pop("checksum") != _checksum(facts, arrays["pulses"], arrays["defects"]):
             raise InputError("it does not fit its checksum")
-        holds = facts["holds"]
-        known = {"serial": str(facts["serial"]), "counted": _counts(facts["counted"])}
-        return known | {"holds": None if holds is None else str(holds)}, arrays
-    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        _check(facts)
+        return facts, arrays
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path}: the record of the chip cannot be read: {error}; move it away, it is made again from the journals"
+            f"{path}: the record of the chip cannot be read: {brief(error)}; "
+            "move it away, it is made again from the journals"
         ) from error
 
 
-def _counts(counted: dict[str, Any]) -> dict[str, int]:
-    return {str(journal): int(batch) for journal, batch in counted.items()}
+def _check(facts: dict[str, Any]) -> None:
+    """Refuse what no record says, even under a checksum that fits."""
+    counts = facts["counted"].values()
+    if not (type(facts["serial"]) is str and type(facts["holds"]) in (str, type(None))):
+        raise InputError("it names its chip or its image by something that is no text")
+    if not all(type(batch) is int and -1 <= batch <= sys.maxsize for batch in counts):
+        raise InputError("it has counted up to something that is no batch")
 
 
-def _checksum(pulses: NDArray[Any], defects: NDArray[Any]) -> int:
-    shape = json.dumps([str(pulses.dtype), pulses.shape, str(defects.dtype), defects.shape]).encode()
-    return zlib.crc32(defects.tobytes(), zlib.crc32(pulses.tobytes(), zlib.crc32(shape)))
+def _checksum(facts: dict[str, Any], pulses: NDArray[Any], defects: NDArray[Any]) -> int:
+    shape = [str(pulses.dtype), pulses.shape, str(defects.dtype), defects.shape]
+    begin = zlib.crc32(json.dumps([facts, shape], sort_keys=True).encode())
+    return zlib.crc32(defects.tobytes(), zlib.crc32(pulses.tobytes(), begin))
