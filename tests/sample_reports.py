@@ -11,6 +11,7 @@ from memprog.report import (
     DemoVariant,
     ExportedLayer,
     ExportReport,
+    FailureReport,
     LoadReport,
     ProgramReport,
     ReadReport,
@@ -18,6 +19,7 @@ from memprog.report import (
     StatusReport,
     VerifyReport,
 )
+from memprog.report.failure import RUN, failure
 
 CHIP = {"maker": "memprog", "model": "SimChip", "serial": "SIM-7", "firmware": "1"}
 FAILURE = {
@@ -154,6 +156,12 @@ def status_report() -> StatusReport:
         runs=[{"run_id": "run-1", "utc": "2030-01-01T00:00:00Z", "state": "done", "cells": 64, "cells_done": 63}],
         next_step="Type: memprog program --array",
     )
+
+
+def failure_report() -> FailureReport:
+    """A run that was stopped."""
+    run = dict.fromkeys(RUN, 0) | {"run_id": "run-1"}
+    return failure(6, "stopped", ["`memprog program --resume`"], run)
 
 
 def runs_report() -> RunsReport:

@@ -35,6 +35,7 @@ ALL = [
     samples.chip_report(),
     samples.status_report(),
     samples.runs_report(),
+    samples.failure_report(),
     samples.demo_report(),
     samples.load_report(),
     samples.export_report(),

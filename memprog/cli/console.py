@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import sys
@@ -18,12 +19,21 @@ from memprog.cli.streams import say, write_line
 
 if TYPE_CHECKING:
     from memprog.jobs.progress import Progress
+    from memprog.jobs.writing import Caller
     from memprog.report.base import Report
 
 Lines = Callable[[dict[str, Any]], Sequence[str]]
 """From a report's fields to the lines a person reads."""
 
 _LOGGERS = ("memprog", "memprog_drivers")
+
+
+@dataclass(kw_only=True)
+class Invocation:
+    """One command line: its words, memprog in front, and the console of the command as soon as it has one."""
+
+    words: tuple[str, ...]
+    console: Console | None = None
 
 
 @dataclass(kw_only=True)
@@ -40,6 +50,8 @@ class Console:
     """Of every setting the value that holds and its origin."""
     _display: Shows | None = field(default=None, init=False)
     _open: ExitStack = field(default_factory=ExitStack, init=False)
+    _stopped: Progress | None = field(default=None, init=False)
+    _shown: bool = field(default=False, init=False)
 
     def __enter__(self) -> Self:
         """Start logging."""
@@ -59,10 +71,20 @@ class Console:
             logging.getLogger("memprog").info("ended by %s: %s", kind.__name__, error)
         self._open.close()
 
+    def caller(self) -> Caller:
+        """Say who asks for a run, for the journal."""
+        from memprog.jobs.writing import Caller
+
+        return Caller(argv=self.argv, configuration=self.configuration)
+
     def listen(self, progress: Progress) -> None:
         """Show how far a job is; this is the listener that jobs are given."""
         if self._display is None:
             self._display = self._choose_display()
+        if progress.kind == "stopped":
+            self._stopped = progress
+            if self.output != "jsonl":  # a sentence will say it
+                return
         self._display.show(progress)
 
     def show(self, report: Report, lines: Lines) -> None:
@@ -77,13 +99,26 @@ class Console:
         if self.output == "text":
             write_line(sys.stdout, "\n".join(lines(fields)))
             return
+        self._shown = True
+        self._print(fields, "summary")
+
+    def fail(self, exit_code: int, message: str, way_on: Sequence[str]) -> None:
+        """Print, where programs read, that there is no result and why; a result that was printed stands alone."""
+        if self.output == "text" or (self.output == "json" and self._shown):
+            return
+        from memprog.report.failure import failure
+
+        stopped = None if self._stopped is None else dataclasses.asdict(self._stopped)
+        self._print(failure(exit_code, message, way_on, stopped).to_dict(), "error")
+
+    def _print(self, fields: dict[str, Any], event: str) -> None:
         from memprog.cli.provenance import provenance
 
         fields = fields | {"provenance": provenance(self.argv, self.configuration)}
         if self.output == "json":
             write_line(sys.stdout, json.dumps(fields, indent=2, allow_nan=False))
         else:
-            Feed(sys.stdout).event("summary", fields)
+            Feed(sys.stdout).event(event, fields)
 
     def note(self, sentence: str) -> None:
         """Tell the operator something that is not the result."""

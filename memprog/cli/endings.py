@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from memprog.cli.app import app
+from memprog.cli.console import Invocation
 from memprog.cli.signals import Wishes, caught
 from memprog.cli.streams import say, silence, soften
 from memprog.errors import (
@@ -32,21 +33,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after ``memprog``; by default those of the running program, which ends with this call.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    invocation = Invocation(words=("memprog", *(sys.argv[1:] if argv is None else argv)))
     with caught(for_good=argv is None) as wishes:
         soften(sys.stdout)
         soften(sys.stderr)
-        ending = _watched(words, wishes)
+        ending = _watched(invocation, wishes)
         code = _code(ending)
         with contextlib.suppress(Exception):  # whatever goes wrong while it is reported, it ended as it ended
-            _report(ending, words)
+            _report(ending, invocation)
         return _flushed(code)
 
 
-def _watched(words: list[str], wishes: Wishes) -> int | BaseException:
+def _watched(invocation: Invocation, wishes: Wishes) -> int | BaseException:
     """Run to the end, whichever it is; from then on signals are left unheard."""
     try:
-        ending = _ended(words)
+        ending = _ended(invocation)
     except BaseException as second:  # noqa: BLE001 - a signal on the way out of the other one
         ending = second
     wishes.over = True
@@ -56,18 +57,18 @@ def _watched(words: list[str], wishes: Wishes) -> int | BaseException:
     return ending
 
 
-def _ended(words: list[str]) -> int | BaseException:
+def _ended(invocation: Invocation) -> int | BaseException:
     try:
-        return _invoke(words)
+        return _invoke(invocation)
     except BaseException as ending:  # noqa: BLE001 - every ending there is
         return ending
 
 
-def _invoke(words: list[str]) -> int:
+def _invoke(invocation: Invocation) -> int:
     """Run without click's own main, which would turn a closed pipe into exit code 1."""
     if "_MEMPROG_COMPLETE" in os.environ:
         app.main(prog_name="memprog")
-    with app.make_context("memprog", list(words), obj=("memprog", *words)) as context:
+    with app.make_context("memprog", list(invocation.words[1:]), obj=invocation) as context:
         code: Any = app.invoke(context)
     return code if isinstance(code, int) else EXIT_OK
 
@@ -99,32 +100,48 @@ def _is_crash(ending: BaseException) -> bool:
     return not isinstance(ending, MemprogError) and _code(ending) == EXIT_INTERNAL
 
 
-def _report(ending: int | BaseException, words: list[str]) -> None:
-    """Say how it ended in one sentence, where there is anything to say."""
+def _report(ending: int | BaseException, invocation: Invocation) -> None:
+    """Say how it ended in one sentence, where there is anything to say; to programs as an object, too."""
+    if isinstance(ending, BrokenPipeError):
+        silence(sys.stdout)
+        return
+    message = _message(ending, invocation.words)
+    if message is None or isinstance(ending, int):
+        return
+    notes = _notes(ending)
+    if isinstance(ending, click.ClickException):
+        ending.show()
+    else:
+        begin = "" if isinstance(ending, click.Abort | KeyboardInterrupt) else "Error: "
+        say(begin + "; ".join([message, *notes]))
+    if invocation.console is not None:
+        invocation.console.fail(_code(ending), message, notes)
+
+
+def _message(ending: int | BaseException, words: Sequence[str]) -> str | None:
+    """What there is to say of an ending; None for nothing."""
     match ending:
         case int() | click.exceptions.Exit():
-            pass
-        case BrokenPipeError():
-            silence(sys.stdout)
+            return None
         case click.ClickException():
-            ending.show()
+            return ending.format_message()
         case click.Abort() | KeyboardInterrupt():
-            say(_with_notes("interrupted", ending))
+            return "interrupted"
         case MemprogError():
-            say(_with_notes(f"Error: {ending}", ending))
+            return str(ending)
         case OSError():
-            say(f"Error: {_os_sentence(ending)}")
+            return _os_sentence(ending)
         case MemoryError():
-            say(f"Error: there is not enough memory for this ({_text(ending)})")
+            return f"there is not enough memory for this ({_text(ending)})"
         case SystemExit() if _code(ending) != EXIT_INTERNAL:
-            pass
+            return None
         case _:
-            _report_crash(ending, words)
+            return _crash_message(ending, words)
 
 
-def _with_notes(sentence: str, ending: BaseException) -> str:
-    """Add what was noted on the way out, such as how to go on."""
-    return "; ".join([sentence, *getattr(ending, "__notes__", [])])
+def _notes(ending: BaseException) -> list[str]:
+    """What was noted on the way out, such as how to go on."""
+    return list(getattr(ending, "__notes__", [])) if isinstance(ending, MemprogError | KeyboardInterrupt) else []
 
 
 def _os_sentence(error: OSError) -> str:
@@ -140,20 +157,20 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _report_crash(error: BaseException, words: list[str]) -> None:
+def _crash_message(error: BaseException, words: Sequence[str]) -> str:
     log = None
     with contextlib.suppress(Exception):
         log = _write_crash_log(error, words)
     where = f"the log is {log}" if log else "and no log could be written"
-    say(f"Error: memprog failed inside ({_text(error)}); {where}")
+    return f"memprog failed inside ({_text(error)}); {where}"
 
 
-def _write_crash_log(error: BaseException, words: list[str]) -> str:
+def _write_crash_log(error: BaseException, words: Sequence[str]) -> str:
     """Write the traceback to a new file in the temporary folder."""
     import tempfile  # these two cost a sixth of the start-up time
     import traceback
 
-    text = f"memprog {' '.join(words)}\n\n{''.join(traceback.format_exception(error))}"
+    text = f"{' '.join(words)}\n\n{''.join(traceback.format_exception(error))}"
     number, path = tempfile.mkstemp(prefix="memprog-", suffix=".log")
     with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as log:
         log.write(text)

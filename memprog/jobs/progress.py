@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One event of a running job; ``fraction`` (0 to 1) estimates the work done."""
+    """One event of a running job; ``fraction`` (0 to 1) estimates the work done.
+
+    ``kind`` is round, array_done, warning, or stopped: the run ended before its end, and its counts are of all its
+    arrays, while those of the others are of one. ``run_id`` is empty where nothing is written to a chip.
+    """
 
     kind: str
+    run_id: str = ""
     array: int = 0
     arrays: int = 1
     stage: str = ""

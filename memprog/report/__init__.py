@@ -3,6 +3,7 @@
 from memprog.report.base import SCHEMA_VERSION, Report, plain
 from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
+from memprog.report.failure import FailureReport
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
 from memprog.report.program import ProgramReport
 from memprog.report.runs import RunsReport
@@ -16,6 +17,7 @@ __all__ = [
     "DemoVariant",
     "ExportReport",
     "ExportedLayer",
+    "FailureReport",
     "LoadReport",
     "ProgramReport",
     "ReadReport",
