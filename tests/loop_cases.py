@@ -28,7 +28,9 @@ from memprog.chip import (
 from memprog.errors import InstrumentError
 from memprog.image import Image, read_image, write_image
 from memprog.jobs.chips import make_chip
+from memprog.jobs.setup import Part
 from memprog.jobs.workspace import Workspace, open_workspace
+from memprog.jobs.writing import Caller, Task
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, Levels, bundled_profile, load_profile
 from memprog.session import Journal, Session
 from memprog.simchip import SimChip
@@ -175,8 +177,19 @@ _fits: type[Chip] = RecorderChip
 
 def start_run(journal: Journal, run_id: str = "run", *, chip: str = "REC-1", image_sha256: str = "image") -> None:
     """Open a run in a journal with the least a run needs."""
-    facts = {"kind": "program", "utc": "2026-01-01T00:00:00+00:00", "image_sha256": image_sha256, "cells": 1}
-    journal.start_run(run_id, chip=chip, facts=facts)
+    kind = small_profile(rows=4, columns=4)
+    part = Part(arrays=(0,), masks=(np.ones((1, 1), dtype=bool),), targets_usiemens=(np.zeros(1),))
+    task = Task(
+        kind="program",
+        image_sha256=image_sha256,
+        profile=kind,
+        part=part,
+        denoise=True,
+        full=False,
+        recheck=False,
+        limits=kind.limits,
+    )
+    journal.start_run(run_id, chip=chip, facts=task.facts("2026-01-01T00:00:00+00:00", Caller()))
 
 
 def recording(journal_path: Path, chip: RecorderChip, **session: Any) -> tuple[Session, Journal]:

@@ -121,11 +121,14 @@ def test_program_hands_over_its_defaults(stub: Stub, tmp_path: Path) -> None:
     assert main(["program", "--array"]) == 0
     assert job.args[0].folder == tmp_path / "workspace"
     assert callable(job.keywords.pop("listener"))
+    caller = job.keywords.pop("caller")
+    assert caller.argv == ("memprog", "program", "--array")
+    assert caller.configuration["denoise"] == {"value": True, "origin": "default"}
     assert job.keywords == {
         "arrays": None,
         "region": None,
         "cells": None,
-        "denoise": True,
+        "denoise": None,
         "dry_run": False,
         "verify": True,
         "min_yield": None,
@@ -137,7 +140,6 @@ def test_program_hands_over_its_defaults(stub: Stub, tmp_path: Path) -> None:
         "max_pulses": None,
         "limits": {},
         "timeout_s": 0.0,
-        "argv": ("memprog", "program", "--array"),
         "backend": "sim",
         "profile": None,
         "expect_serial": None,

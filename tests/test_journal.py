@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from memprog.protocol import Look
 from memprog.session import Journal
 from memprog.session.blobs import pulses_of as pulses_in
 from memprog.session.blobs import seen_of
-from memprog.session.journal import FORMAT_VERSION
+from memprog.session.journal import FORMAT_VERSION, _checksum
 
 PROFILE = small_profile(rows=4, columns=4)
 PULSES = pulses_of([Bias.SET, Bias.RESET], [1.6, 1.2], [3.0, 5.0], [1000, 1000])
@@ -252,3 +254,45 @@ def test_a_closed_journal_fails_as_the_tree_does(journal: Journal) -> None:
         journal.intend("run", 0, "pulse", {"bias": np.zeros(1, np.uint8)})
     with pytest.raises(InputError):
         journal.runs()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: [],
+        lambda facts: {},
+        lambda facts: facts | {"kind": "erase"},
+        lambda facts: facts | {"arrays": ["0"]},
+        lambda facts: facts | {"cells": "many"},
+        lambda facts: facts | {"settings": {}},
+        lambda facts: facts | {"settings": facts["settings"] | {"limits": {"set_max_v": 99.0}}},
+        lambda facts: facts | {"settings": facts["settings"] | {"denoise": 1}},
+    ],
+    ids=["list", "empty", "kind", "arrays", "cells", "settings", "limits", "denoise"],
+)
+def test_facts_that_no_run_begins_with_are_refused_under_a_checksum_that_fits(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    path = tmp_path / "j"
+    forge(path, lambda facts: json.dumps(change(facts)))
+    with contextlib.closing(Journal.reading(path)) as journal, pytest.raises(InputError, match="journal is damaged"):
+        journal.runs()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000], ids=["empty", "cut", "deep"])
+def test_facts_that_are_no_json_are_refused_under_a_checksum_that_fits(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "j"
+    forge(path, lambda _: text)
+    with contextlib.closing(Journal.reading(path)) as journal, pytest.raises(InputError, match="journal is damaged"):
+        journal.runs()
+
+
+def forge(path: Path, change: Callable[[dict[str, Any]], str]) -> None:
+    """Write a journal whose one run begins with other facts, under a checksum that fits."""
+    with contextlib.closing(Journal(path, durable=False)) as journal:
+        start_run(journal)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        (row,) = database.execute("SELECT * FROM runs").fetchall()
+        began = [*row[:4], change(json.loads(row[4])), row[5]]
+        database.execute("UPDATE runs SET facts = ?, checksum = ?", (began[4], _checksum(began)))
+        database.commit()

@@ -18,6 +18,7 @@ from memprog.jobs.read import read_conductances
 from memprog.jobs.restore import restore
 from memprog.jobs.runs import runs
 from memprog.jobs.status import status
+from memprog.jobs.writing import Caller
 from memprog.session import Allowance
 
 QUIET = {
@@ -69,8 +70,9 @@ def test_the_snapshot_of_any_run_can_be_brought_back(tmp_path: Path) -> None:
 
 def test_restore_needs_the_operators_word_and_a_run(tmp_path: Path) -> None:
     bench = small(tmp_path)
-    with pytest.raises(InputError, match="had no run"):
+    with pytest.raises(InputError, match="there is no journal, so no run is known; nothing was applied"):
         restore(bench.workspace, profile=bench.profile, yes=True)
+    assert not bench.workspace.journal_path.exists()
     program(bench.workspace, profile=bench.profile, verify=False)
     before = wear_of(bench)
     with pytest.raises(LimitError, match="--yes permits it; nothing was applied"):
@@ -111,7 +113,7 @@ def test_runs_say_what_was_done_by_whom_and_with_what_result(tmp_path: Path) -> 
     bench = small(tmp_path)
     assert runs(bench.workspace).runs == []
     argv = ["memprog", "program", "--array"]
-    report = program(bench.workspace, profile=bench.profile, limits={"set_max_v": 2.4}, argv=argv)
+    report = program(bench.workspace, profile=bench.profile, limits={"set_max_v": 2.4}, caller=Caller(argv=argv))
     (run,) = runs(bench.workspace).runs
     assert (run["run_id"], run["state"], run["kind"], run["argv"]) == (report.run_id, "finished", "program", argv)
     assert run["memprog_version"] == memprog.__version__

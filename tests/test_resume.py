@@ -109,7 +109,7 @@ def test_snapshot_that_was_killed_is_taken_again_before_the_first_pulse(point: s
 def test_before_the_first_row_there_is_nothing_to_resume_and_program_begins(point: str, bench: Bench) -> None:
     assert run_killed(bench, Kill(point, 1), "program", "--array")
     refused = run_on(bench, "program", "--resume")
-    assert (refused.code, refused.out) == (3, "")
+    assert (refused.code, refused.fields["error"]["exit_code"]) == (3, 3)
     assert "has no unfinished run" in refused.err
     assert run_on(bench, "program", "--array", "--no-verify").code in {0, 1}
     check_equal(bench)
@@ -210,10 +210,21 @@ def test_resume_with_anything_else_is_refused_and_applies_nothing(
 ) -> None:
     before, wear = state_of(killed), account_of(killed).wear
     refused = run_on(killed, "program", "--resume", *change(killed))
-    assert (refused.code, refused.out) == (3, ""), refused.err
+    assert (refused.code, refused.fields["error"]["exit_code"]) == (3, 3), refused.err
     assert sentence in refused.err
     assert state_of(killed) == before
     np.testing.assert_array_equal(account_of(killed).wear, wear)
+
+
+def test_a_run_without_denoise_is_taken_up_without_unless_the_contrary_is_said(bench: Bench) -> None:
+    moment = ["--no-verify", "--no-denoise"]
+    assert run_killed(bench, MIDDLE, "program", "--array", *moment)
+    refused = run_on(bench, "program", "--resume", "--denoise")
+    assert (refused.code, "was begun without denoise" in refused.err) == (3, True)
+    resumed = run_on(bench, "program", "--resume", "--no-verify", "--format", "json")
+    assert resumed.code in {0, 1}
+    assert not resumed.fields["denoise"]
+    check_equal(bench)
 
 
 def test_what_was_refused_can_still_be_resumed(killed: Bench) -> None:
@@ -232,7 +243,7 @@ def test_chip_that_another_journal_pulsed_since_is_not_taken_up(moment: Kill, ki
     assert run_on(killed, "program", "--array", "--no-verify", "--yes", *other).code in {0, 1}
     before = state_of(killed)
     refused = run_on(killed, "program", "--resume")
-    assert (refused.code, refused.out) == (3, "")
+    assert (refused.code, refused.fields["error"]["exit_code"]) == (3, 3)
     assert "was pulsed since" in refused.err
     assert state_of(killed) == before
     wear, recorded = account_of(killed).wear, record_of(killed)
@@ -249,7 +260,7 @@ def test_chip_put_back_from_an_older_copy_is_not_the_one_of_the_journal(killed: 
     shutil.copy(older, killed.workspace.chip_path)
     before = account_of(killed).wear
     refused = run_on(killed, "program", "--resume")
-    assert (refused.code, refused.out) == (3, "")
+    assert (refused.code, refused.fields["error"]["exit_code"]) == (3, 3)
     assert "has no unfinished run" in refused.err
     assert run_on(killed, "program", "--array", "--no-verify").code in {0, 1}
     now = account_of(killed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from memprog.cli import config, kinds
-from memprog.cli.console import Console
+from memprog.cli.console import Console, Invocation
 from memprog.cli.outputs import check_paths
 from memprog.errors import InputError, InstrumentError
 
@@ -161,7 +161,7 @@ class ChipKeywords(TypedDict):
 class RunSettings(TypedDict):
     """What a run that writes to a chip can be told, as keyword arguments of its job."""
 
-    denoise: bool
+    denoise: bool | None
     verify: bool
     min_yield: float | None
     max_time_s: float | None
@@ -180,9 +180,6 @@ def with_plain_console(command: Command) -> Command:
     @functools.wraps(command)
     def run(*, output: str, progress: str, quiet: bool, verbose: int, log_file: Path | None, **rest: Any) -> Any:
         context = click.get_current_context()
-        if config.TROUBLE in context.meta:
-            raise context.meta[config.TROUBLE]
-        check_paths(context)
         settings = Console(
             output=output,
             progress=progress,
@@ -192,6 +189,12 @@ def with_plain_console(command: Command) -> Command:
             argv=argv(),
             configuration=_configuration(),
         )
+        invocation = context.find_object(Invocation)
+        if invocation is not None:
+            invocation.console = settings
+        if config.TROUBLE in context.meta:
+            raise context.meta[config.TROUBLE]
+        check_paths(context)
         with settings as console, _lost_links_are_instrument_errors():
             return command(console=console, **rest)
 
@@ -261,7 +264,7 @@ def with_run_settings(command: Command) -> Command:
         **rest: Any,
     ) -> Any:
         settings = RunSettings(
-            denoise=denoise,
+            denoise=None if _unsaid("denoise") else denoise,
             verify=verify,
             min_yield=min_yield,
             max_time_s=max_time,
@@ -301,10 +304,16 @@ def _configuration() -> dict[str, dict[str, Any]]:
     return config.in_force(context, context.meta.get(config.FOUND, {}))
 
 
+def _unsaid(parameter: str) -> bool:
+    """Whether neither command line, environment nor a file said anything."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.DEFAULT
+
+
 def argv() -> tuple[str, ...]:
     """Give the words of the command line, with memprog in front."""
-    words = click.get_current_context().find_object(tuple)
-    return ("memprog",) if words is None else words
+    invocation = click.get_current_context().find_object(Invocation)
+    return ("memprog",) if invocation is None else invocation.words
 
 
 def _decorated(command: Command, decorators: Sequence[Decorator]) -> Command:

@@ -78,7 +78,7 @@ def program(
         full=full,
         recheck=recheck,
         listener=console.listen,
-        argv=console.argv,
+        caller=console.caller(),
         **settings,
         **choice.keywords(),
     )

@@ -49,7 +49,7 @@ def restore(
         full=full,
         yes=yes,
         listener=console.listen,
-        argv=console.argv,
+        caller=console.caller(),
         **settings,
         **choice.keywords(),
     )

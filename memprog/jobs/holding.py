@@ -153,8 +153,12 @@ class Held:
 
 
 @contextlib.contextmanager
-def hold(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Unpack[Wanted]) -> Iterator[Held]:
+def hold(
+    workspace: Workspace, profile: ChipProfile, *, label: str, anew: bool, **wanted: Unpack[Wanted]
+) -> Iterator[Held]:
     """Own a chip to write to it; what an earlier process left without outcome is settled first. See opened.
+
+    With anew False, which is for what needs a run of the past, no journal is made.
 
     Raises:
         InputError: chip, journal or record cannot be used.
@@ -162,6 +166,8 @@ def hold(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Un
     """
     with opened(workspace, profile, label=label, **wanted) as chip, contextlib.ExitStack() as leaving:
         path, durable = workspace.journal_path, not chip.identity.simulated
+        if not anew and not path.exists():
+            raise InputError(f"{path}: there is no journal, so no run is known; nothing was applied")
         with not_begun():
             journal = Journal(path, durable=durable, number=journal_number(path, chip.identity))
             leaving.enter_context(contextlib.closing(journal))

@@ -17,7 +17,7 @@ from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of,
 from memprog.jobs.summing import plan_report, run_report
 from memprog.jobs.verify import verify_part
 from memprog.jobs.workspace import Workspace
-from memprog.jobs.writing import Task, Writing
+from memprog.jobs.writing import Caller, Task, Writing
 from memprog.profile import ChipProfile, Limits
 from memprog.report.program import ProgramReport
 from memprog.report.verify import VerifyReport
@@ -36,7 +36,7 @@ def program(
     arrays: Sequence[int] | None = None,
     region: Region | None = None,
     cells: Sequence[tuple[int, int]] | None = None,
-    denoise: bool = True,
+    denoise: bool | None = None,
     dry_run: bool = False,
     resume: bool = False,
     full: bool = False,
@@ -50,7 +50,7 @@ def program(
     expect_serial: str | None = None,
     timeout_s: float = 0.0,
     listener: Listener | None = None,
-    argv: Sequence[str] = (),
+    caller: Caller | None = None,
 ) -> ProgramReport:
     """Bring every chosen cell to its target, denoise and confirm it, then verify by fresh reads.
 
@@ -58,7 +58,7 @@ def program(
         workspace: where image, simulated chip and journal are; a missing simulated chip is made, seed 0.
         profile, backend, expect_serial, timeout_s: which chip, and how long to wait for one that is in use.
         arrays, region, cells: what of the image: some arrays, and inside one (r0, r1, c0, c1) or (row, column) pairs.
-        denoise: False leaves the sub-threshold pulses and the noise check out.
+        denoise: False leaves sub-threshold pulses and noise check out; None, unless a run taken up does, denoises.
         dry_run: plan only; nothing is sent, and no file is made.
         resume: take up the unfinished run of this chip, with its cells and settings.
         full: start anew over an unfinished run, and leave no cell alone because it was found in its window.
@@ -67,7 +67,7 @@ def program(
         max_time_s, max_pulses: stop after so many seconds of the host, or before so many pulses are exceeded.
         limits: by name, tighter than the profile's.
         yes: overwrite a chip that holds another image.
-        listener, argv: who hears of every round, and the command line for the record.
+        listener, caller: who hears of every round, and who asked, for the record.
 
     Raises:
         InputError: image, profile or chip cannot be used, or do not belong together.
@@ -77,14 +77,16 @@ def program(
     if resume and full:
         raise InputError("a run is either taken up or started anew: resume and full exclude each other")
     image, kind = open_image(workspace, profile)
-    asked = _Asked(image=image, kind=kind, arrays=arrays, region=region, cells=cells, limits=dict(limits or {}))
+    asked = _Asked(
+        image=image, kind=kind, arrays=arrays, region=region, cells=cells, denoise=denoise, limits=dict(limits or {})
+    )
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
-    task = asked.task(denoise=denoise, full=full, recheck=recheck)
+    task = asked.task(full=full, recheck=recheck)
     if dry_run:
         task = _rehearse(workspace, asked, task, wanted, resume=resume, yes=yes)
-        return plan_report(task, utc_now(), argv, min_yield)
+        return plan_report(task, utc_now(), (caller or Caller()).argv, min_yield)
     allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
-    ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, argv=argv)
+    ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, caller=caller or Caller())
     return _on_chip(workspace, asked, task, wanted, allowance, ending, resume=resume, yes=yes)
 
 
@@ -104,7 +106,7 @@ def _on_chip(
     if not workspace.chip_path.exists() and not resume and wanted["backend"] == SIM:
         arrays = image.targets_usiemens.shape[0]
         make_chip(workspace.chip_path, kind, seed=DEFAULT_SEED, arrays=arrays, replace=False)
-    with hold(workspace, kind, label="memprog program", **wanted) as held:
+    with hold(workspace, kind, label="memprog program", anew=not resume, **wanted) as held:
         task, run = _may_begin(held, asked, task, resume=resume, yes=yes)
         return carry_out(held, task, run, allowance, ending)
 
@@ -129,17 +131,19 @@ class Ending:
     verify: bool
     min_yield: float | None
     listener: Listener
-    argv: Sequence[str]
+    caller: Caller
 
 
 def carry_out(held: Held, task: Task, run: Run | None, allowance: Allowance, ending: Ending) -> ProgramReport:
     """Run what is to be written, or take a run up, verify it, and sum both up."""
     utc = utc_now()
-    writing = Writing(held, task, run, listener=ending.listener, argv=ending.argv)
+    writing = Writing(held, task, run, listener=ending.listener, caller=ending.caller)
     with writing.session(allowance) as session:
         writing.run(session, utc)
         verified = _verified(session, writing, task, ending) if ending.verify else None
-        return run_report(writing, task, session, verified, min_yield=ending.min_yield, utc=utc, argv=ending.argv)
+        return run_report(
+            writing, task, session, verified, min_yield=ending.min_yield, utc=utc, argv=ending.caller.argv
+        )
 
 
 def _verified(session: Session, writing: Writing, task: Task, ending: Ending) -> VerifyReport:
@@ -154,7 +158,7 @@ def _verified(session: Session, writing: Writing, task: Task, ending: Ending) ->
             reasons=reasons,
             min_yield=ending.min_yield,
             listener=ending.listener,
-            argv=ending.argv,
+            argv=ending.caller.argv,
         )
     except BaseException as error:
         error.add_note("programming is finished; `memprog verify` checks it")
@@ -172,16 +176,17 @@ class _Asked:
     arrays: Sequence[int] | None
     region: Region | None
     cells: Sequence[tuple[int, int]] | None
+    denoise: bool | None
     limits: Mapping[str, float]
 
-    def task(self, *, denoise: bool, full: bool, recheck: bool) -> Task:
+    def task(self, *, full: bool, recheck: bool) -> Task:
         """Make a task of it."""
         return Task(
             kind=PROGRAM,
             image_sha256=self.image.sha256,
             profile=self.kind,
             part=choose(self.image, self.arrays, self.region, self.cells),
-            denoise=denoise,
+            denoise=self.denoise is not False,
             full=full,
             recheck=recheck,
             limits=tightened(self.kind.limits, **self.limits),
@@ -199,7 +204,7 @@ class _Asked:
                 f"run {run.run_id} writes image {run.image_sha256[:8]}, not {self.image.sha256[:8]}; "
                 "`memprog program --array --full` starts anew; nothing was applied"
             )
-        return resumed_task(run, self._part_of(run, journal), asked, self.limits)
+        return resumed_task(run, self._part_of(run, journal), asked, denoise=self.denoise, limits=self.limits)
 
     def _part_of(self, run: Run, journal: Journal) -> Part:
         part = part_of(self.image, run_masks(run, journal, self.kind))
@@ -227,8 +232,10 @@ def check_profile(run: Run, kind: ChipProfile) -> None:
         )
 
 
-def resumed_task(run: Run, part: Part, asked: Task, limits: Mapping[str, float]) -> Task:
-    """Make the task of an unfinished run from what the journal says of it.
+def resumed_task(
+    run: Run, part: Part, asked: Task, *, denoise: bool | None, limits: Mapping[str, float] | None
+) -> Task:
+    """Make the task of an unfinished run from what the journal says of it; denoise is None where nobody asked.
 
     Raises:
         InputError: something else was asked for than the run was begun with.
@@ -237,8 +244,9 @@ def resumed_task(run: Run, part: Part, asked: Task, limits: Mapping[str, float])
     begun_with = Limits(**settings["limits"])
     if limits and asked.limits != begun_with:
         raise InputError(f"run {run.run_id} keeps the limits it was begun with; nothing was applied")
-    if settings["denoise"] and not asked.denoise:
-        raise InputError(f"run {run.run_id} was begun with denoise, and goes on with it; nothing was applied")
+    if denoise is not None and denoise != settings["denoise"]:
+        begun = "with denoise" if settings["denoise"] else "without denoise"
+        raise InputError(f"run {run.run_id} was begun {begun}, and goes on so; nothing was applied")
     if asked.recheck and not settings["recheck"]:
         raise InputError(f"run {run.run_id} has done its board check; --recheck is for a new run; nothing was applied")
     return dataclasses.replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from memprog.jobs.program import Ending, carry_out, check_profile, resumed_task,
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part
 from memprog.jobs.workspace import Workspace
-from memprog.jobs.writing import Task
+from memprog.jobs.writing import Caller, Task
 from memprog.profile import ChipProfile
 from memprog.report.program import ProgramReport
 from memprog.session import Allowance, Run, recorded_looks, tightened
@@ -28,7 +28,7 @@ def restore(
     profile: str | None = None,
     backend: str = SIM,
     run_id: str | None = None,
-    denoise: bool = True,
+    denoise: bool | None = None,
     resume: bool = False,
     full: bool = False,
     verify: bool = True,
@@ -40,7 +40,7 @@ def restore(
     expect_serial: str | None = None,
     timeout_s: float = 0.0,
     listener: Listener | None = None,
-    argv: Sequence[str] = (),
+    caller: Caller | None = None,
 ) -> ProgramReport:
     """Program the cells of a run back to the conductances they were found at, and verify them.
 
@@ -51,7 +51,7 @@ def restore(
         workspace, profile, backend, expect_serial, timeout_s: as for program.
         run_id: whose snapshot; by default that of the newest run on this chip.
         resume, full: take up an unfinished restore, or start over an unfinished run.
-        denoise, verify, min_yield, max_time_s, max_pulses, limits, listener, argv: as for program.
+        denoise, verify, min_yield, max_time_s, max_pulses, limits, listener, caller: as for program.
         yes: what the chip holds now is lost, so the operator has to say so.
 
     Raises:
@@ -64,15 +64,16 @@ def restore(
     kind = profile_of_chip(workspace, profile)
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
     allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
-    ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, argv=argv)
-    with hold(workspace, kind, label="memprog restore", **wanted) as held:
+    ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, caller=caller or Caller())
+    with hold(workspace, kind, label="memprog restore", anew=False, **wanted) as held:
         if resume:
             run = held.to_resume(RESTORE)
             held.account_for_lost_pulses(yes=yes)
             check_profile(run, kind)
             source = held.journal.run(str(run.facts["restores"]))
             asked = _task(held, kind, source, denoise=denoise, full=full, limits=limits or {})
-            return carry_out(held, resumed_task(run, asked.part, asked, limits or {}), run, allowance, ending)
+            task = resumed_task(run, asked.part, asked, denoise=denoise, limits=limits)
+            return carry_out(held, task, run, allowance, ending)
         if not yes:
             raise LimitError(f"what chip {held.serial} holds would be lost; --yes permits it; nothing was applied")
         source = _source(held, run_id)
@@ -93,7 +94,7 @@ def _source(held: Held, run_id: str | None) -> Run:
 
 
 def _task(
-    held: Held, kind: ChipProfile, source: Run, *, denoise: bool, full: bool, limits: Mapping[str, float]
+    held: Held, kind: ChipProfile, source: Run, *, denoise: bool | None, full: bool, limits: Mapping[str, float]
 ) -> Task:
     runs = held.journal.runs(held.name)
     before = runs[[run.run_id for run in runs].index(source.run_id) + 1 :]
@@ -102,7 +103,7 @@ def _task(
         image_sha256=before[0].image_sha256 if before else "",
         profile=kind,
         part=_snapshot(held, kind, source),
-        denoise=denoise,
+        denoise=denoise is not False,
         full=full,
         recheck=False,
         limits=tightened(kind.limits, **limits),

@@ -9,7 +9,18 @@ from memprog.jobs.workspace import Workspace
 from memprog.report.runs import RunsReport
 from memprog.session import Journal, Run
 
-FACTS = ("kind", "utc", "image_sha256", "profile", "profile_sha256", "memprog_version", "argv", "cells", "arrays")
+FACTS = (
+    "kind",
+    "utc",
+    "image_sha256",
+    "profile",
+    "profile_sha256",
+    "memprog_version",
+    "argv",
+    "configuration",
+    "cells",
+    "arrays",
+)
 RESULTS = ("ended_utc", "cells_done", "pulses_total", "resumes", "verified_utc", "cells_in_window", "passed")
 
 

@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Task:
     limits: Limits
     restores: str = ""
 
-    def facts(self, utc: str, argv: Sequence[str]) -> dict[str, Any]:
+    def facts(self, utc: str, caller: Caller) -> dict[str, Any]:
         """What the journal keeps of how a run began."""
         settings = {name: getattr(self, name) for name in ("denoise", "full", "recheck")}
         return {
@@ -66,7 +66,8 @@ class Task:
             "profile": self.profile.name,
             "profile_sha256": self.profile.sha256,
             "memprog_version": memprog.__version__,
-            "argv": list(argv),
+            "argv": list(caller.argv),
+            "configuration": dict(caller.configuration),
             "settings": settings | {"limits": dataclasses.asdict(self.limits)},
             "cells": self.part.cells,
             "arrays": list(self.part.arrays),
@@ -74,14 +75,23 @@ class Task:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asked for a run, for the journal: the command line, and of every setting its value and origin."""
+
+    argv: Sequence[str] = ()
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Writing:
     """A run of a task on a chip that is held; with ``run`` it takes that one up."""
 
-    def __init__(self, held: Held, task: Task, run: Run | None, *, listener: Listener, argv: Sequence[str]) -> None:
-        self._held, self._task, self._listener, self._argv = held, task, listener, list(argv)
+    def __init__(self, held: Held, task: Task, run: Run | None, *, listener: Listener, caller: Caller) -> None:
+        self._held, self._task, self._listener, self._caller = held, task, listener, caller
         self._taken_up = run
         self.run_id = uuid.uuid4().hex[:12] if run is None else run.run_id
         self.resumes = 0 if run is None else int(run.summary.get("resumes", 0)) + 1
+        self._told = Progress(kind="round", run_id=self.run_id, array=task.part.arrays[0], arrays=len(task.part.arrays))
         self.outcomes: list[ArrayOutcome] = []
         self.defects: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self.host_time_s = 0.0
@@ -136,7 +146,7 @@ class Writing:
             journal.end_run(self.run_id, "running", {"resumes": self.resumes})
             return
         parts = {array: part_blob(mask) for array, mask in zip(part.arrays, part.masks, strict=True)}
-        facts, last = self._task.facts(utc, self._argv), self._held.chip.last_batch_id()
+        facts, last = self._task.facts(utc, self._caller), self._held.chip.last_batch_id()
         given_up = self._held.unfinished()
         with not_begun():
             journal.start_run(
@@ -150,9 +160,10 @@ class Writing:
 
     def _record_stop(self) -> None:
         """Note that the run ended before its end; counted from the journal, since an array may be under way."""
-        with contextlib.suppress(MemprogError):
+        with contextlib.suppress(MemprogError, OSError):
             pulses = self._held.journal.pulses(self.run_id)
             self._held.journal.end_run(self.run_id, "stopped", self._summary() | {"pulses_total": pulses})
+            self._tell_stopped(pulses)
 
     def _summary(self) -> dict[str, Any]:
         """What the table of runs keeps."""
@@ -262,17 +273,36 @@ class Writing:
             pulses_per_cell=float(outcome.pulses.sum()) / cells,
         )
 
+    def _tell_stopped(self, pulses: int) -> None:
+        """Tell the listener how far the run came: the arrays that are finished, and the one under way."""
+        cells, done = self._task.part.cells, sum(int(outcome.done.sum()) for outcome in self.outcomes)
+        failed = sum(int(outcome.programmed.sum()) for outcome in self.outcomes) - done
+        under_way = self._told.kind == "round"
+        self._listener(
+            dataclasses.replace(
+                self._told,
+                kind="stopped",
+                stage="stopped",
+                cells=cells,
+                cells_done=done + under_way * self._told.cells_done,
+                cells_failed=failed + under_way * self._told.cells_failed,
+                rounds=sum(outcome.rounds for outcome in self.outcomes) + under_way * self._told.rounds,
+                pulses_per_cell=pulses / cells,
+                host_time_s=time.monotonic() - self._start_s,
+            )
+        )
+
     def _tell(self, session: Session, number: int, work: float, *, kind: str = "round", **counts: Any) -> None:
         """Tell the listener of the array at a place in the part; work is what is done of all, counted in arrays."""
         arrays = self._task.part.arrays
-        self._listener(
-            Progress(
-                kind=kind,
-                array=arrays[number],
-                arrays=len(arrays),
-                chip_time_s=session.clock_s() - self._chip_start_s,
-                host_time_s=time.monotonic() - self._start_s,
-                fraction=work / len(arrays),
-                **counts,
-            )
+        self._told = Progress(
+            kind=kind,
+            run_id=self.run_id,
+            array=arrays[number],
+            arrays=len(arrays),
+            chip_time_s=session.clock_s() - self._chip_start_s,
+            host_time_s=time.monotonic() - self._start_s,
+            fraction=work / len(arrays),
+            **counts,
         )
+        self._listener(self._told)

@@ -20,7 +20,8 @@ class RunsReport(Report):
     journal  str  its file
     runs     list objects: run_id, kind (program or restore), chip (serial), former_chip (bool: what is there since
                   is an older copy), state (running, stopped, finished, superseded), utc, ended_utc,
-                  memprog_version, argv, settings (limits included), image_sha256, profile, profile_sha256, arrays
+                  memprog_version, argv, configuration (of every setting its value and origin, empty for a run that
+                  Python asked for), settings (limits included), image_sha256, profile, profile_sha256, arrays
                   (their numbers), restores (run_id or null); and, null while unknown: cells, cells_done,
                   pulses_total, resumes, verified_utc, cells_in_window, passed (of the verify that followed)
     ======== ==== ====================================================================================================

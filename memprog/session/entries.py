@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +10,58 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from memprog.errors import InputError
+from memprog.errors import InputError, brief
+from memprog.profile import Limits
 
 PART, PULSE = "part", "pulse"
 """Kinds of batches: which cells of an array a run is about, and pulses. The others belong to who writes them."""
+KINDS = ("program", "restore")
+"""Kinds of runs."""
 UNFINISHED = ("running", "stopped")
 """States of a run that can be taken up again; the others are finished, and superseded by a later run."""
+
+
+_BEGAN: Mapping[str, type] = {
+    "kind": str,
+    "utc": str,
+    "image_sha256": str,
+    "profile": str,
+    "profile_sha256": str,
+    "memprog_version": str,
+    "argv": list,
+    "configuration": dict,
+    "settings": dict,
+    "cells": int,
+    "arrays": list,
+    "restores": str,
+}
+_SETTINGS: Mapping[str, type] = {"denoise": bool, "full": bool, "recheck": bool, "limits": dict}
+
+
+def check_facts(facts: object) -> None:
+    """Refuse facts that no run begins with, whoever wrote them into a journal.
+
+    Raises:
+        InputError: something is missing, or is not of its type.
+    """
+    began = _of_types(facts, _BEGAN)
+    if began["kind"] not in KINDS:
+        raise InputError(f"a run of kind {brief(began['kind'])}")
+    if not all(type(array) is int and array >= 0 for array in began["arrays"]):
+        raise InputError("a run on arrays that are no numbers")
+    limits = _of_types(began["settings"], _SETTINGS)["limits"]
+    known = {field.name for field in dataclasses.fields(Limits)}
+    if set(limits) != known or not all(type(value) in (int, float) for value in limits.values()):
+        raise InputError("a run under limits that there are not")
+
+
+def _of_types(found: object, types: Mapping[str, type]) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise InputError("a run that says nothing of how it began")
+    for name, kind in types.items():
+        if type(found.get(name)) is not kind:
+            raise InputError(f"a run whose {name} is missing or is something else")
+    return found
 
 
 class Fate(enum.IntEnum):
@@ -32,7 +79,8 @@ class Run:
     ``former`` says that the chip is no longer the one of the run, but an older copy.
 
     ``facts`` holds what a run began with: kind, utc, image_sha256, profile, profile_sha256, memprog_version, argv,
-    settings. ``summary`` is empty until the run ended.
+    configuration (of every setting its value and origin), settings, cells, arrays, restores; a run that is begun on a
+    chip also says the last_batch that the chip had heard of. ``summary`` is empty until the run ended.
     """
 
     run_id: str

@@ -24,9 +24,9 @@ from safetensors.numpy import load, save
 from memprog import faults
 from memprog.errors import InputError, JournalError, brief
 from memprog.session.blobs import Blob
-from memprog.session.entries import PART, PULSE, Batch, Fate, Run
+from memprog.session.entries import PART, PULSE, Batch, Fate, Run, check_facts
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PAGE_BYTES = 1 << 14
 """Blobs are long: large pages spare a third of the time that writing takes."""
 MERGE_PAGES = 256
@@ -347,14 +347,14 @@ class Journal:
         if checksum != _checksum(facts):
             raise InputError(f"{self._path}: the journal is damaged: the row of a run does not fit its checksum")
         run_id, chip, former, state, began, summary = facts
-        return Run(
-            run_id=run_id,
-            chip=chip,
-            former=bool(former),
-            state=state,
-            facts=json.loads(began),
-            summary=json.loads(summary),
-        )
+        try:
+            began, summary = json.loads(began), json.loads(summary)
+            check_facts(began)
+            if not isinstance(summary, dict):
+                raise InputError("a run whose summary is none")
+        except (InputError, TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{self._path}: the journal is damaged: {brief(error)}") from error
+        return Run(run_id=run_id, chip=chip, former=bool(former), state=state, facts=began, summary=summary)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:

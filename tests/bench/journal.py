@@ -17,7 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from memprog.chip import FloatArray
 from memprog.jobs.chips import make_chip
+from memprog.jobs.setup import Part, utc_now
+from memprog.jobs.writing import Caller, Task
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, load_profile
 from memprog.session import ArrayOutcome, Journal, Session, program_array
 from memprog.simchip import SimChip
@@ -78,7 +81,7 @@ def timed(kind: ChipProfile, seed: int, rows: int, *, journalled: bool) -> tuple
         make_chip(Path(folder) / "chip", kind, seed=seed, arrays=1)
         journal = Journal(path, durable=False) if journalled else Nothing()
         if journalled:
-            journal.start_run("run", chip="", facts={"kind": "program"})
+            journal.start_run("run", chip="", facts=task_of(kind, target).facts(utc_now(), Caller()))
         session = Session(SimChip(Path(folder) / "chip", kind), kind, journal=journal, run_id="run")
         start_s = time.process_time()
         with session:
@@ -86,6 +89,21 @@ def timed(kind: ChipProfile, seed: int, rows: int, *, journalled: bool) -> tuple
         seconds = time.process_time() - start_s
         journal.close()
         return seconds, outcome.chip_time_s, path.stat().st_size if journalled else 0, outcome
+
+
+def task_of(kind: ChipProfile, target: FloatArray) -> Task:
+    """What the journal is told of the run; targets (rows, columns) in uS, NaN for none."""
+    mask = np.isfinite(target)
+    return Task(
+        kind="program",
+        image_sha256="",
+        profile=kind,
+        part=Part(arrays=(0,), masks=(mask,), targets_usiemens=(target[mask],)),
+        denoise=True,
+        full=False,
+        recheck=False,
+        limits=kind.limits,
+    )
 
 
 if __name__ == "__main__":
