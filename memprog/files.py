@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
+import time
 from pathlib import Path
 
 from memprog import faults
@@ -16,6 +18,8 @@ CHIP_BEGINS = b"memprog simchip"
 """How the file of a simulated chip of any version begins."""
 _KEPT = {CHIP_BEGINS: "a simulated chip", b"SQLite format 3\0": "a journal or another database"}
 _LONGEST_MARK = 64
+_LEFT_OVER_S = 3600.0
+"""Age of a half-written file whose writer must be gone: writing takes seconds at most."""
 
 
 def read_whole(path: Path) -> bytes:
@@ -85,7 +89,8 @@ def make_folder(path: Path) -> None:
 def replace_whole(path: Path, data: bytes) -> None:
     """Put data in the place of a file: on any failure the old file, or none, is still there.
 
-    A chip or a journal is never replaced: they are written by other means than this.
+    A chip or a journal is never replaced: they are written by other means than this. What a process left that was
+    killed in here is cleared away by a later one, when it is so old that nobody can still be writing it.
 
     Raises:
         InputError: the folder cannot be written to, or a folder, a device, a chip or a journal stands there.
@@ -95,6 +100,7 @@ def replace_whole(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
         refuse_kept(path)
+        _clear_left_over(path)
         faults.point("before file")
         with scratch.open("xb") as stream:
             stream.write(data)
@@ -108,3 +114,10 @@ def replace_whole(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # a folder that is a file, a name that is too long: said above
             scratch.unlink(missing_ok=True)
+
+
+def _clear_left_over(path: Path) -> None:
+    for scratch in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > _LEFT_OVER_S:
+                scratch.unlink()

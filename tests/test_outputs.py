@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import environment
 
 from memprog import files
 from memprog.cli import main
@@ -169,6 +173,22 @@ def test_chips_and_journals_of_others_are_not_written_over_either(
     assert main(WRITERS[writer]("other.yaml")) == 3
     assert writer == "junit" or "would be lost" in capsys.readouterr().err
     assert (place / "other.yaml").read_bytes() == KEPT[kind]
+
+
+def test_what_a_killed_writer_left_is_cleared_away_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from memprog.files import replace_whole; replace_whole(Path({'a[1]'!r}), b'new')"
+    killed = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(MEMPROG_FAULT="inside file:1"), check=False
+    )
+    assert killed.returncode != 0
+    (left,) = tmp_path.iterdir()
+    files.replace_whole(tmp_path / "a[1]", b"newer")
+    assert {one.name for one in tmp_path.iterdir()} == {left.name, "a[1]"}
+    os.utime(left, (0.0, 0.0))
+    files.replace_whole(tmp_path / "b", b"another's")
+    assert left.exists()
+    files.replace_whole(tmp_path / "a[1]", b"newest")
+    assert {one.name for one in tmp_path.iterdir()} == {"a[1]", "b"}
 
 
 @pytest.mark.parametrize("kind", KEPT)
