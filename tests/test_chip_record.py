@@ -62,6 +62,8 @@ def test_every_fact_is_under_the_checksum(path: Path, changes: dict[str, Any]) -
         {"counted": {"a": 1.5}},
         {"counted": {"a": 2**70}},
         {"counted": ["a"]},
+        {"extra": -1},
+        {"extra": 0.5},
         {"holds": 3},
         {"serial": None},
     ],

@@ -186,9 +186,22 @@ def name_in(journal_path: Path, serial: str, unit: str) -> str:
     return f"{serial} {Path(place).as_posix()}"
 
 
-def name_of(workspace: Workspace, identity: Identity) -> str:
-    """What the workspace's journal calls a chip; see name_in."""
-    return name_in(workspace.journal_path, identity.serial, identity.unit)
+def name_of(journal: Journal, chip: Chip) -> str:
+    """What a journal calls a chip; see name_after."""
+    return name_after(journal, chip.identity.serial, chip.identity.unit, chip.last_batch_id())
+
+
+def name_after(journal: Journal, serial: str, unit: str, last: int | None) -> str:
+    """What a journal calls a chip whose last batch is known, or None; see name_in.
+
+    A chip that was moved keeps the name under which the journal pulsed it last, as long as no other lies there now.
+    """
+    name = name_in(journal.path, serial, unit)
+    known = None if last is None or not journal.gave(last) else journal.chip_of(last)
+    if known is None or known.partition(" ")[0] != serial:
+        return name
+    place = journal.path.resolve().parent / known.partition(" ")[2]
+    return name if place.exists() and not place.samefile(unit) else known
 
 
 def journal_number(journal_path: Path, identity: Identity) -> int:
@@ -205,7 +218,8 @@ def record_path(workspace: Workspace, identity: Identity) -> Path:
     """Where the record of a chip's life is kept: beside the file of a simulated one."""
     if not identity.simulated:
         raise InputError(f"chip {identity.serial}: this version keeps records of simulated chips only")
-    return workspace.chip_path.with_name(workspace.chip_path.name + ".record")
+    path = workspace.chip_path.resolve()
+    return path.with_name(path.name + ".record")
 
 
 def record_of(workspace: Workspace, chip: Chip) -> ChipRecord:
@@ -251,10 +265,10 @@ def chip_report(
     with opened(
         workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog info"
     ) as chip:
-        record, name = record_of(workspace, chip), name_of(workspace, chip.identity)
+        record = record_of(workspace, chip)
         if workspace.journal_path.exists():
             with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-                if is_past(journal, chip, name):
+                if is_past(journal, chip, name := name_of(journal, chip)):
                     record.count(journal, name)
         return ChipReport(
             simulated=chip.identity.simulated,

@@ -24,7 +24,7 @@ from memprog.jobs.chips import (
 )
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
-from memprog.session import ChipRecord, Journal, Run, is_past, settle
+from memprog.session import ChipRecord, Journal, Run, is_left_by, is_past, settle
 
 RESUME_WITH = {"program": "memprog program --resume", "restore": "memprog restore --resume"}
 """How a run of each kind is taken up again."""
@@ -35,12 +35,15 @@ ANEW_WITH = {"program": "memprog program --array --full", "restore": "memprog re
 class Held:
     """What a run that writes works with; the caller of ``hold`` closes it.
 
-    ``name`` is what the journal calls the chip; ``lost_pulses`` how many more the chip counts than its record.
+    ``name`` is what the journal calls the chip; ``former`` says that the chip is an older copy of the one of that name,
+    or another: what the journal has of that name is then no past, and is disowned when a run begins, not before.
+    ``lost_pulses`` is how many more the chip counts than its record.
     """
 
     chip: Chip
     journal: Journal
     name: str
+    former: bool
     record: ChipRecord
     record_path: Path
     lost_pulses: int
@@ -50,9 +53,13 @@ class Held:
         """Serial of the chip."""
         return self.chip.identity.serial
 
+    def runs(self) -> list[Run]:
+        """The past of the chip, as far as the journal has it, newest first."""
+        return [] if self.former else self.journal.runs(self.name)
+
     def unfinished(self) -> Run | None:
-        """The run on this chip that can be taken up, or None."""
-        return next((run for run in self.journal.runs(self.name) if run.unfinished), None)
+        """The run on this chip that was begun and not ended, or None."""
+        return next((run for run in self.runs() if run.unfinished), None)
 
     def to_resume(self, kind: str) -> Run:
         """The unfinished run of a kind.
@@ -65,26 +72,26 @@ class Held:
             raise InputError(f"chip {self.serial} has no unfinished run in {self.journal.path}; {self._last_run()}")
         if run.facts["kind"] != kind:
             raise InputError(f"run {run.run_id} is taken up by `{RESUME_WITH[str(run.facts['kind'])]}`")
-        if self._pulsed_since(run):
+        if not self._may_go_on(run):
             raise InputError(
-                f"chip {self.serial} was pulsed since run {run.run_id}, by another journal; "
+                f"chip {self.serial} was pulsed since run {run.run_id}, by another journal, or is an older copy; "
                 f"`{ANEW_WITH[kind]}` starts anew; nothing was applied"
             )
         return run
 
-    def _pulsed_since(self, run: Run) -> bool:
-        """Whether a chip that can tell was pulsed by another journal after a run's last pulse, or after its begin."""
-        last = self.chip.last_batch_id()
-        if last is None or last == run.facts.get("last_batch"):
-            return False
-        return not self.journal.gave(last) or last > self.journal.newest_pulses(self.name)[1]
+    def _may_go_on(self, run: Run) -> bool:
+        """Whether a chip is as a run left it, as far as it can tell."""
+        return not self.chip.capabilities.knows_last_batch or is_left_by(self.journal, run, self.chip.last_batch_id())
 
     def _last_run(self) -> str:
-        """Say what there is in place of an unfinished run."""
-        runs = self.journal.runs(self.name)
+        """Say what there is in place of an unfinished run, and what to do."""
+        runs = self.runs()
         if runs and runs[0].state == "finished":
             return f"run {runs[0].run_id} is finished, `memprog verify` checks it; nothing was applied"
-        return "nothing was applied"
+        if self.former and any(run.unfinished for run in self.journal.runs(self.name)):
+            older = "it is an older copy of the chip that has one, or another of its serial"
+            return f"{older}; `memprog program --array` begins one; nothing was applied"
+        return "`memprog program --array` begins one; nothing was applied"
 
     def refuse_unfinished(self, *, full: bool) -> None:
         """Do not write over a run that can be taken up, unless asked to start anew.
@@ -95,10 +102,18 @@ class Held:
         run = self.unfinished()
         if run is not None and not full:
             kind = str(run.facts["kind"])
+            resume = f"`{RESUME_WITH[kind]}` takes it up, " if self._may_go_on(run) else ""
             raise LimitError(
                 f"run {run.run_id} on chip {run.serial}, begun {run.facts['utc']}, is unfinished; "
-                f"`{RESUME_WITH[kind]}` takes it up, `{ANEW_WITH[kind]}` starts anew; nothing was applied"
+                f"{resume}`{ANEW_WITH[kind]}` starts anew; nothing was applied"
             )
+
+    def holds(self) -> str | None:
+        """Hash of the image that the chip holds, empty for none, None where nobody knows."""
+        if blank(self.chip):
+            return ""
+        runs = self.runs()
+        return runs[0].image_sha256 if self.record.holds is None and runs else self.record.holds
 
     def refuse_other_image(self, image_sha256: str, *, yes: bool) -> None:
         """Overwrite a chip that holds another image, or nobody knows what, only on the operator's word.
@@ -106,17 +121,16 @@ class Held:
         Raises:
             LimitError: it does.
         """
-        runs = self.journal.runs(self.name)
-        known = self.record.holds
-        if known is None and runs:
-            known = runs[0].image_sha256
+        known = self.holds()
         if known is None and not self.chip.capabilities.knows_last_batch:
             return  # nobody knows of any pulse
-        if blank(self.chip) or known in ("", image_sha256) or yes:
+        if known in ("", image_sha256) or yes:
             return
         holds = "what neither its record nor this journal knows" if known is None else f"image {known[:8]}"
+        also = f", and counts {self.lost_pulses} pulses that its record lacks as spread over all cells"
         raise LimitError(
-            f"chip {self.serial} holds {holds}; --yes overwrites it with {image_sha256[:8]}; nothing was applied"
+            f"chip {self.serial} holds {holds}; --yes overwrites it with {image_sha256[:8]}"
+            f"{also if self.lost_pulses else ''}; nothing was applied"
         )
 
     def account_for_lost_pulses(self, *, yes: bool) -> None:
@@ -132,6 +146,8 @@ class Held:
                 "all cells; nothing was applied"
             )
         if self.lost_pulses:
+            said = "%d pulses that the record of the chip lacks are counted as spread over all cells"
+            logging.getLogger(__name__).warning(said, self.lost_pulses)
             self.record.spread(self.lost_pulses)
 
     def count_pulses(self) -> None:
@@ -172,14 +188,14 @@ def hold(
             journal = Journal(path, durable=durable, number=journal_number(path, chip.identity))
             leaving.enter_context(contextlib.closing(journal))
             held = _held(workspace, chip, journal)
-            if not is_past(journal, chip, held.name):
-                # What the runs of an older copy of this chip cost is counted once more, while they are still its past.
-                held.count_pulses()
-                journal.disown(held.name)
-            settle(journal, chip, held.name)
-        held.count_pulses()
-        lost = pulses_of_chip(workspace) - int(held.record.pulses.sum())
-        yield dataclasses.replace(held, lost_pulses=max(lost, 0))
+            if not held.former:
+                settle(journal, chip, held.name)
+            for batch_id in (held.record.counted(journal), chip.last_batch_id()):
+                journal.go_on_above(-1 if batch_id is None else batch_id)
+        # What runs cost that an older copy does not know of is counted once more; a new chip has had none.
+        if not (held.former and blank(chip)):
+            held.count_pulses()
+        yield dataclasses.replace(held, lost_pulses=held.record.lacks(pulses_of_chip(workspace)))
 
 
 @contextlib.contextmanager
@@ -189,16 +205,16 @@ def peek(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Un
         there = workspace.journal_path.exists()
         journal = Journal.reading(workspace.journal_path) if there else Journal.in_memory()
         leaving.enter_context(contextlib.closing(journal))
-        if not is_past(journal, chip, name_of(workspace, chip.identity)):
-            journal = leaving.enter_context(contextlib.closing(Journal.in_memory()))
         yield _held(workspace, chip, journal)
 
 
 def _held(workspace: Workspace, chip: Chip, journal: Journal) -> Held:
+    name = name_of(journal, chip)
     return Held(
         chip=chip,
         journal=journal,
-        name=name_of(workspace, chip.identity),
+        name=name,
+        former=not is_past(journal, chip, name),
         record=record_of(workspace, chip),
         record_path=record_path(workspace, chip.identity),
         lost_pulses=0,

@@ -11,7 +11,7 @@ from memprog.chip import Mask
 from memprog.errors import InputError
 from memprog.image import Image
 from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, check_backend, make_chip
-from memprog.jobs.holding import Held, hold, peek
+from memprog.jobs.holding import ANEW_WITH, Held, hold, peek
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of, utc_now
 from memprog.jobs.summing import plan_report, run_report
@@ -228,7 +228,8 @@ def check_profile(run: Run, kind: ChipProfile) -> None:
     if run.facts["profile_sha256"] != kind.sha256:
         raise InputError(
             f"run {run.run_id} was begun with profile {run.facts['profile']} "
-            f"({run.facts['profile_sha256'][:8]}), not {kind.name} ({kind.sha256[:8]}); nothing was applied"
+            f"({run.facts['profile_sha256'][:8]}), not {kind.name} ({kind.sha256[:8]}); "
+            f"`{ANEW_WITH[str(run.facts['kind'])]}` starts anew; nothing was applied"
         )
 
 

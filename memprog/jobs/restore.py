@@ -17,7 +17,7 @@ from memprog.jobs.workspace import Workspace
 from memprog.jobs.writing import Caller, Task
 from memprog.profile import ChipProfile
 from memprog.report.program import ProgramReport
-from memprog.session import Allowance, Run, recorded_looks, tightened
+from memprog.session import Allowance, Journal, Run, recorded_looks, tightened
 
 RESTORE = "restore"
 
@@ -71,7 +71,7 @@ def restore(
             held.account_for_lost_pulses(yes=yes)
             check_profile(run, kind)
             source = held.journal.run(str(run.facts["restores"]))
-            asked = _task(held, kind, source, denoise=denoise, full=full, limits=limits or {})
+            asked = _task(held.journal, kind, source, denoise=denoise, full=full, limits=limits or {})
             task = resumed_task(run, asked.part, asked, denoise=denoise, limits=limits)
             return carry_out(held, task, run, allowance, ending)
         if not yes:
@@ -79,30 +79,29 @@ def restore(
         source = _source(held, run_id)
         held.refuse_unfinished(full=full or source.unfinished)
         held.account_for_lost_pulses(yes=yes)
-        task = _task(held, kind, source, denoise=denoise, full=full, limits=limits or {})
+        task = _task(held.journal, kind, source, denoise=denoise, full=full, limits=limits or {})
         return carry_out(held, task, None, allowance, ending)
 
 
 def _source(held: Held, run_id: str | None) -> Run:
-    """The run whose snapshot is wanted."""
-    runs = held.journal.runs(held.name)
-    found = [run for run in runs if run_id in (None, run.run_id)]
+    """The run whose snapshot is wanted; to begin a restore anew is not to undo it."""
+    found = [run for run in held.runs() if run_id in (None, run.run_id)]
     if not found:
         which = "no run" if run_id is None else f"no run {run_id}"
         raise InputError(f"chip {held.serial} had {which} by {held.journal.path}; nothing was applied")
+    if run_id is None and found[0].unfinished and found[0].facts["kind"] == RESTORE:
+        return held.journal.run(str(found[0].facts["restores"]))
     return found[0]
 
 
 def _task(
-    held: Held, kind: ChipProfile, source: Run, *, denoise: bool | None, full: bool, limits: Mapping[str, float]
+    journal: Journal, kind: ChipProfile, source: Run, *, denoise: bool | None, full: bool, limits: Mapping[str, float]
 ) -> Task:
-    runs = held.journal.runs(held.name)
-    before = runs[[run.run_id for run in runs].index(source.run_id) + 1 :]
     return Task(
         kind=RESTORE,
-        image_sha256=before[0].image_sha256 if before else "",
+        image_sha256=source.facts.get("held") or "",
         profile=kind,
-        part=_snapshot(held, kind, source),
+        part=_snapshot(journal, kind, source),
         denoise=denoise is not False,
         full=full,
         recheck=False,
@@ -111,15 +110,15 @@ def _task(
     )
 
 
-def _snapshot(held: Held, kind: ChipProfile, source: Run) -> Part:
+def _snapshot(journal: Journal, kind: ChipProfile, source: Run) -> Part:
     """What the cells of a run held before its first pulse; those that could not be read are left out.
 
     Raises:
         InputError: the run ended before there was a snapshot of all its arrays.
     """
     arrays, masks, targets = [], [], []
-    for array, mask in run_masks(source, held.journal, kind).items():
-        looks = recorded_looks(held.journal, source.run_id, array)
+    for array, mask in run_masks(source, journal, kind).items():
+        looks = recorded_looks(journal, source.run_id, array)
         cells = Cells.from_mask(array, mask)
         if looks is None or len(looks[0].readback_usiemens) != len(cells):
             raise InputError(f"run {source.run_id} took no snapshot of array {array}; nothing was applied")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from memprog.image import read_image
-from memprog.jobs.chips import name_in
+from memprog.jobs.chips import name_after
 from memprog.jobs.holding import RESUME_WITH
 from memprog.jobs.workspace import Workspace
 from memprog.report.status import StatusReport
-from memprog.session import UNFINISHED, Journal, Run
-from memprog.simchip import summary_of
+from memprog.session import UNFINISHED, Journal, Run, leads_to
+from memprog.simchip import ChipSummary, summary_of
 
 SHOWN = 20
 """Runs that are shown; `memprog runs` has all."""
@@ -25,8 +25,9 @@ def status(workspace: Workspace) -> StatusReport:
     Raises:
         InputError: a file there cannot be read.
     """
-    image, chip = _image(workspace), _chip(workspace)
-    runs, past = _runs(workspace, chip)
+    image, summary = _image(workspace), _chip(workspace)
+    chip = None if summary is None else _chip_facts(workspace, summary)
+    runs, past = _runs(workspace, summary)
     return StatusReport(
         workspace=str(workspace.folder), image=image, chip=chip, runs=runs, next_step=_next_step(image, chip, past)
     )
@@ -45,10 +46,11 @@ def _image(workspace: Workspace) -> dict[str, Any] | None:
     }
 
 
-def _chip(workspace: Workspace) -> dict[str, Any] | None:
-    if not workspace.chip_path.exists():
-        return None
-    summary = summary_of(workspace.chip_path)
+def _chip(workspace: Workspace) -> ChipSummary | None:
+    return summary_of(workspace.chip_path) if workspace.chip_path.exists() else None
+
+
+def _chip_facts(workspace: Workspace, summary: ChipSummary) -> dict[str, Any]:
     return {
         "path": str(workspace.chip_path),
         "serial": summary.serial,
@@ -58,17 +60,22 @@ def _chip(workspace: Workspace) -> dict[str, Any] | None:
     }
 
 
-def _runs(workspace: Workspace, chip: dict[str, Any] | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _runs(workspace: Workspace, chip: ChipSummary | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The newest runs in the journal, and of them those that are the past of the workspace's chip."""
     if not workspace.journal_path.exists():
         return [], []
-    unit = str(workspace.chip_path.resolve())
-    name = None if chip is None else name_in(workspace.journal_path, chip["serial"], unit)
     with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
         newest = journal.runs()[:SHOWN]
         runs = [_run(journal, run) for run in newest]
+        name = None if chip is None else _name(workspace, journal, chip)
     past = [told for told, run in zip(runs, newest, strict=True) if run.chip == name and not run.former]
     return runs, past
+
+
+def _name(workspace: Workspace, journal: Journal, chip: ChipSummary) -> str | None:
+    """What the journal calls the chip; None where its runs are not the chip's past."""
+    name = name_after(journal, chip.serial, str(workspace.chip_path.resolve()), chip.last_batch)
+    return name if leads_to(journal, name, chip.last_batch) else None
 
 
 def _run(journal: Journal, run: Run) -> dict[str, Any]:

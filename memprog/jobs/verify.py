@@ -12,7 +12,7 @@ import numpy as np
 
 from memprog.analysis.verdict import Verdict, effective_bits, judge_looks, window_floor_usiemens
 from memprog.errors import LimitError
-from memprog.jobs.chips import SIM, chip_facts, name_of, reading
+from memprog.jobs.chips import SIM, chip_facts, name_after, reading
 from memprog.jobs.looks import Looks, spread_looks
 from memprog.jobs.progress import Listener, Progress, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, utc_now
@@ -126,7 +126,8 @@ def known_reasons(workspace: Workspace, part: Part, image_sha256: str, session: 
     if session.last_batch_id() is None or not workspace.journal_path.exists():
         return reasons
     with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-        for run in reversed(journal.runs(name_of(workspace, session.identity))):
+        name = name_after(journal, session.identity.serial, session.identity.unit, session.last_batch_id())
+        for run in reversed(journal.runs(name)):
             if run.image_sha256 == image_sha256:
                 _take_reasons(reasons, journal, run.run_id, part)
     return reasons

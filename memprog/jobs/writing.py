@@ -141,6 +141,7 @@ class Writing:
 
     def _begin(self, utc: str) -> None:
         journal, part = self._held.journal, self._task.part
+        held = self._held.holds()
         self._held.record.holds = self._task.image_sha256
         if self._taken_up is not None:
             journal.end_run(self.run_id, "running", {"resumes": self.resumes})
@@ -152,10 +153,10 @@ class Writing:
             journal.start_run(
                 self.run_id,
                 chip=self._held.name,
-                facts=facts | {"last_batch": last},
+                facts=facts | {"last_batch": last, "held": held},
                 parts=parts,
-                after=last,
                 supersedes=None if given_up is None else given_up.run_id,
+                disowns=self._held.former,
             )
 
     def _record_stop(self) -> None:

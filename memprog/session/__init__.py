@@ -6,7 +6,7 @@ from memprog.session.entries import PART, UNFINISHED, Batch, Fate, Run
 from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, tightened
 from memprog.session.record import ChipRecord
-from memprog.session.replay import is_past, settle
+from memprog.session.replay import is_left_by, is_past, leads_to, settle
 from memprog.session.run import ArrayOutcome, masks_of, part_blob, program_array
 from memprog.session.session import Session
 
@@ -23,7 +23,9 @@ __all__ = [
     "Run",
     "Session",
     "defects_of",
+    "is_left_by",
     "is_past",
+    "leads_to",
     "look_over",
     "masks_of",
     "part_blob",

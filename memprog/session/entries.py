@@ -49,6 +49,8 @@ def check_facts(facts: object) -> None:
         raise InputError(f"a run of kind {brief(began['kind'])}")
     if not all(type(array) is int and array >= 0 for array in began["arrays"]):
         raise InputError("a run on arrays that are no numbers")
+    if type(began.get("last_batch")) not in (int, type(None)) or type(began.get("held")) not in (str, type(None)):
+        raise InputError("a run that began after no batch, or on what is no image")
     limits = _of_types(began["settings"], _SETTINGS)["limits"]
     known = {field.name for field in dataclasses.fields(Limits)}
     if set(limits) != known or not all(type(value) in (int, float) for value in limits.values()):
@@ -80,7 +82,8 @@ class Run:
 
     ``facts`` holds what a run began with: kind, utc, image_sha256, profile, profile_sha256, memprog_version, argv,
     configuration (of every setting its value and origin), settings, cells, arrays, restores; a run that is begun on a
-    chip also says the last_batch that the chip had heard of. ``summary`` is empty until the run ended.
+    chip also says the last_batch that the chip had heard of, and the image that it held. ``summary`` is empty until the
+    run ended.
     """
 
     run_id: str

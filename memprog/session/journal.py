@@ -55,6 +55,8 @@ CREATE TABLE verdicts (run_id TEXT NOT NULL REFERENCES runs, array_number INTEGE
 class Journal:
     """An open journal. Every method that writes has committed when it returns."""
 
+    _above = -1
+
     def __init__(self, path: Path, *, durable: bool, number: int = 0) -> None:
         """Open or make a journal.
 
@@ -81,6 +83,7 @@ class Journal:
         """
         journal = cls.__new__(cls)
         with journal._opening(path):
+            path = path.resolve()
             sides = [path.with_name(path.name + side) for side in ("-wal", "-journal")]
             # Where nothing waits to be merged or taken back, a folder that may not be written to is no obstacle.
             immutable = "" if any(side.exists() and side.stat().st_size for side in sides) else "&immutable=1"
@@ -154,8 +157,7 @@ class Journal:
     @property
     def journal_id(self) -> str:
         """Tells one journal from another."""
-        rows = self._rows("SELECT value FROM meta WHERE key = 'journal_id'")
-        return str(rows[0][0]) if rows else ""
+        return "".join(row[0] for row in self._rows("SELECT value FROM meta WHERE key = 'journal_id'"))
 
     @property
     def number(self) -> int:
@@ -170,6 +172,11 @@ class Journal:
         """Say whether a batch id is one of this journal's."""
         return batch_id >> _NUMBER_BITS == self.number
 
+    def go_on_above(self, batch_id: int) -> None:
+        """Give no id up to this one, so that no chip or record ever hears one twice; others' ids do not matter."""
+        if self.gave(batch_id):
+            self._above = max(self._above, batch_id)
+
     def start_run(
         self,
         run_id: str,
@@ -177,8 +184,8 @@ class Journal:
         chip: str,
         facts: Mapping[str, Any],
         parts: Mapping[int, Blob] | None = None,
-        after: int | None = None,
         supersedes: str | None = None,
+        disowns: bool = False,
     ) -> None:
         """Open a run; every batch from now on belongs to one.
 
@@ -187,8 +194,8 @@ class Journal:
             chip: what this journal calls the chip; see Run.
             facts: what it began with; see Run.
             parts: for each array a blob that says which cells the run is about.
-            after: batch ids of the run are above this, so that no chip ever hears one id twice.
             supersedes: the run that is given up for this one.
+            disowns: mark the runs before it as not the chip's past: what is there now is an older copy.
 
         Raises:
             InputError: there is a run of that name.
@@ -196,12 +203,13 @@ class Journal:
         with self._transaction("run"):
             if self._rows("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)):
                 raise InputError(f"{self._path}: there is a run {run_id} already")
+            for run in self.runs(chip) if disowns else ():
+                self._put_run(dataclasses.replace(run, former=True))
             self._put_run(Run(run_id=run_id, chip=chip, former=False, state="running", facts=dict(facts), summary={}))
             if supersedes is not None:
                 self._put_run(dataclasses.replace(self.run(supersedes), state="superseded"))
-            first = max(self._newest(), after if after is not None and self.gave(after) else -1) + 1
-            for number, (array, blob) in enumerate((parts or {}).items()):
-                self._put_intent(first + number, run_id, array, PART, 0, blob)
+            for array, blob in (parts or {}).items():
+                self._put_intent(self._newest() + 1, run_id, array, PART, 0, blob)
 
     def end_run(self, run_id: str, state: str, summary: Mapping[str, Any]) -> None:
         """Say how a run ended, or what became of it since; what the summary said before is kept."""
@@ -209,12 +217,6 @@ class Journal:
             run = self.run(run_id)
             summary = {**run.summary, **summary}
             self._put_run(dataclasses.replace(run, state=state, summary=summary))
-
-    def disown(self, chip: str) -> None:
-        """Mark the runs of a chip as not its past: what is there now is an older copy of it."""
-        with self._transaction("end"):
-            for run in self.runs(chip):
-                self._put_run(dataclasses.replace(run, former=True))
 
     def intend(self, run_id: str, array: int, kind: str, intent: Blob, *, pulses: int = 0) -> int:
         """Write down what is about to be sent; returns the batch id."""
@@ -284,11 +286,17 @@ class Journal:
             found += [self._batch(batch_id) for (batch_id,) in self._rows(query, (run.run_id, PULSE))]
         return found
 
-    def newest_pulses(self, chip: str) -> tuple[int, int]:
-        """Ids of the newest batch of pulses known to have reached a chip, and of the newest one sent; -1 for none."""
-        rows = [row for run in self.runs(chip) for row in self._pulse_rows(run.run_id)]
-        known = [batch_id for batch_id, _, fate in rows if fate in (None, Fate.APPLIED)]
-        return max(known, default=-1), max((batch_id for batch_id, _, _ in rows), default=-1)
+    def ends_of(self, run: Run) -> tuple[int, list[int]]:
+        """Ids of the newest batch of pulses that a run is known to have given, -1 for none, and of those in doubt."""
+        rows = self._pulse_rows(run.run_id)
+        given = max((batch_id for batch_id, _, fate in rows if fate in (None, Fate.APPLIED)), default=-1)
+        return given, [batch_id for batch_id, _, fate in rows if fate is Fate.UNKNOWN and batch_id > given]
+
+    def chip_of(self, batch_id: int) -> str | None:
+        """Which chip a batch of pulses was meant for; None where there is none of that id."""
+        query = "SELECT chip FROM runs JOIN intents USING (run_id) WHERE batch_id = ? AND kind = ?"
+        rows = self._rows(query, (batch_id, PULSE))
+        return str(rows[0][0]) if rows else None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -312,7 +320,7 @@ class Journal:
 
     def _newest(self) -> int:
         newest = self._db.execute("SELECT max(batch_id) FROM intents").fetchone()[0]
-        return (self.number << _NUMBER_BITS) - 1 if newest is None else int(newest)
+        return max(self._above, (self.number << _NUMBER_BITS) - 1 if newest is None else int(newest))
 
     def _put_intent(self, batch_id: int, run_id: str, array: int, kind: str, pulses: int, intent: Blob) -> None:
         packed = save(dict(intent))

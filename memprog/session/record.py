@@ -30,7 +30,8 @@ _KEY = "memprog chip record"
 class ChipRecord:
     """Pulses (arrays, rows, columns) and defects, a Reason or 0, of the same shape.
 
-    ``holds`` is the hash of the image that was last written into the chip, empty for none, None where nobody knows.
+    ``holds`` is the hash of the image that was last written into the chip, empty for none, None where nobody knows;
+    ``extra`` how many pulses are counted here that the chip does not count.
     """
 
     def __init__(self, serial: str, geometry: ChipGeometry) -> None:
@@ -40,6 +41,7 @@ class ChipRecord:
         self.pulses: NDArray[np.uint32] = np.zeros(shape, dtype=np.uint32)
         self.defects: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
         self.holds: str | None = None
+        self.extra = 0
         self._counted: dict[str, int] = {}
 
     @classmethod
@@ -55,7 +57,7 @@ class ChipRecord:
         facts, arrays = _parsed(path)
         if facts["serial"] == serial and arrays["pulses"].shape == record.pulses.shape:
             record.pulses, record.defects = arrays["pulses"].copy(), arrays["defects"].copy()
-            record._counted, record.holds = dict(facts["counted"]), facts["holds"]
+            record._counted, record.holds, record.extra = dict(facts["counted"]), facts["holds"], facts["extra"]
         return record
 
     def write(self, path: Path) -> None:
@@ -70,20 +72,36 @@ class ChipRecord:
             "serial": self.serial,
             "counted": self._counted,
             "holds": self.holds,
+            "extra": self.extra,
         }
         facts["checksum"] = _checksum(facts, self.pulses, self.defects)
         replace_whole(path, encode_safetensors(tensors, {_KEY: json.dumps(facts, sort_keys=True)}))
 
+    def lacks(self, pulses: int) -> int:
+        """How many pulses of those that the chip counts are not in here.
+
+        An older copy of a chip counts fewer than its record has: the rest is set apart, or it would hide what is lost.
+        """
+        lacking = pulses + self.extra - int(self.pulses.sum())
+        self.extra -= min(lacking, 0)
+        return max(lacking, 0)
+
     def spread(self, pulses: int) -> None:
         """Count pulses that nobody knows the cells of: evenly, rounded up."""
-        self.pulses += np.uint32(-(-pulses // self.pulses.size))
+        each = -(-pulses // self.pulses.size)
+        self.pulses += np.uint32(each)
+        self.extra += each * self.pulses.size - pulses
+
+    def counted(self, journal: Journal) -> int:
+        """Id of the newest batch of a journal that is counted; -1 for none."""
+        return self._counted.get(journal.journal_id, -1)
 
     def count(self, journal: Journal, name: str) -> bool:
         """Add the pulses of a journal to the chip it calls so, those that are not counted yet; says whether any were.
 
         A batch whose fate nobody has looked into is left for the next time, and what comes after it, too.
         """
-        counted = self._counted.get(journal.journal_id, -1)
+        counted = self.counted(journal)
         newest = counted
         columns = self.pulses.shape[2]
         unsettled = min((batch.batch_id for batch in journal.unsettled(name)), default=sys.maxsize)
@@ -132,6 +150,8 @@ def _check(facts: dict[str, Any]) -> None:
     counts = facts["counted"].values()
     if not (type(facts["serial"]) is str and type(facts["holds"]) in (str, type(None))):
         raise InputError("it names its chip or its image by something that is no text")
+    if type(facts["extra"]) is not int or facts["extra"] < 0:
+        raise InputError("it counts fewer pulses than none")
     if not all(type(batch) is int and -1 <= batch <= sys.maxsize for batch in counts):
         raise InputError("it has counted up to something that is no batch")
 

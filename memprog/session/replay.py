@@ -14,7 +14,7 @@ from memprog.chip import Cells, Chip
 from memprog.errors import InputError
 from memprog.protocol import Loop, Shots
 from memprog.session.blobs import pulse_blob, same_blob, seen_of
-from memprog.session.entries import PULSE, Batch, Fate
+from memprog.session.entries import PULSE, Batch, Fate, Run
 from memprog.session.journal import Journal
 from memprog.session.session import Session
 
@@ -44,14 +44,29 @@ def _fate(journal: Journal, batch_id: int, chip: Chip) -> Fate:
 
 
 def is_past(journal: Journal, chip: Chip, name: str) -> bool:
-    """Say whether the runs of a journal are the past of a chip, as far as the chip can tell.
+    """Say whether the runs of a journal are the past of a chip, as far as the chip can tell."""
+    return not chip.capabilities.knows_last_batch or leads_to(journal, name, chip.last_batch_id())
 
-    One that knows less than the journal is not the chip the journal is about, but an older copy of it.
+
+def leads_to(journal: Journal, name: str, last: int | None) -> bool:
+    """Say whether the runs of a journal on a chip of this name may have led to its last batch.
+
+    One that knows less than the journal is not the chip the journal is about, but an older copy of it; one whose last
+    batch went to another chip is that one.
     """
-    last = chip.last_batch_id()
-    if not chip.capabilities.knows_last_batch or (last is not None and not journal.gave(last)):
+    if last is not None and not journal.gave(last):
         return True
-    return (-1 if last is None else last) >= journal.newest_pulses(name)[0]
+    given = max((journal.ends_of(run)[0] for run in journal.runs(name)), default=-1)
+    return (-1 if last is None else last) >= given and (last is None or journal.chip_of(last) in (None, name))
+
+
+def is_left_by(journal: Journal, run: Run, last: int | None) -> bool:
+    """Say whether a chip whose last batch is this is as a run left it.
+
+    The batch is the newest that the run is known to have given, or was the last when it began, or is one in doubt.
+    """
+    given, doubtful = journal.ends_of(run)
+    return last in doubtful or last == (given if given >= 0 else run.facts.get("last_batch"))
 
 
 def follow(loop: Loop, cells: Cells, batches: Iterable[Batch], session: Session) -> None:
