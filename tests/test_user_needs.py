@@ -155,7 +155,7 @@ def test_retries_and_resumes_after_a_crash(blank: Run) -> None:
     program = ("program", "--array", "--min-yield", "0", "--format", "json")
     assert blank(*program, MEMPROG_FAULT="after journal intent:40").code in KILLED
     refused = blank(*program)
-    assert (refused.code, refused.out) == (5, "")
+    assert (refused.code, refused.fields["error"]["exit_code"]) == (5, 5)
     assert "--resume" in refused.err
     assert "--full" in refused.err
     assert blank("program", "--resume", MEMPROG_FAULT="after chip slot:20").code in KILLED
@@ -185,9 +185,11 @@ def test_data_to_stdout_errors_to_stderr(blank: Run) -> None:
     fine = blank("verify", "--format", "json", "-v")
     assert fine.fields["cells"] == 32
     assert "SIMULATED" in fine.err
-    wrong = blank("verify", "--array", "7", "--format", "json", "-v")
+    wrong = blank("verify", "--array", "7", "-v")
     assert (wrong.code, wrong.out) == (3, "")
     assert wrong.err.splitlines()[-1].startswith("Error: ")
+    told = blank("verify", "--array", "7", "--format", "json")
+    assert (told.code, told.err) == (3, f"Error: {told.fields['error']['message']}\n")
     help_text = blank("verify", "--help")
     assert (help_text.code, help_text.err) == (0, "")
 
@@ -300,7 +302,7 @@ def test_speed_against_wear_is_the_users_choice(blank_folder: Path, tmp_path: Pa
     program = ("program", "--array", "--no-verify", "--min-yield", "0", "--format", "json")
     run = in_copy(blank_folder, tmp_path / "few")
     stopped = run(*program, "--max-pulses", "150")
-    assert (stopped.code, stopped.out) == (6, "")
+    assert (stopped.code, stopped.fields["error"]["exit_code"]) == (6, 6)
     assert 0 < run("info", "--format", "json").fields["pulses_total"] <= 150
     run = in_copy(blank_folder, tmp_path / "limit")
     spared = run(*program, "--limit", "pulses_per_cell_run=5").fields
