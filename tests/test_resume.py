@@ -238,8 +238,10 @@ def test_chip_that_another_journal_pulsed_since_is_not_taken_up(moment: Kill, ki
     killed = killed_at(moment)
     other = ("--journal", str(killed.workspace.folder / "other.sqlite"))
     # The pulses of the killed run are in neither the record nor this journal: no cell is worn further unasked.
-    unknown = run_on(killed, "program", "--array", "--no-verify", *other)
-    assert (unknown.code, "pulses more than its record" in unknown.err) == (5, True)
+    for unknown in (("--dry-run",), ("--no-verify",)):
+        refused = run_on(killed, "program", "--array", *unknown, *other)
+        assert (refused.code, "pulses more than its record" in refused.err) == (5, True)
+    assert run_on(killed, "program", "--resume", "--dry-run").code == 0
     assert run_on(killed, "program", "--array", "--no-verify", "--yes", *other).code in {0, 1}
     before = state_of(killed)
     refused = run_on(killed, "program", "--resume")

@@ -24,7 +24,7 @@ from memprog.jobs.chips import (
 )
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
-from memprog.session import ChipRecord, Journal, Run, is_left_by, is_past, settle
+from memprog.session import ChipRecord, Journal, Run, fates, is_left_by, is_past, settle
 
 RESUME_WITH = {"program": "memprog program --resume", "restore": "memprog restore --resume"}
 """How a run of each kind is taken up again."""
@@ -200,12 +200,15 @@ def hold(
 
 @contextlib.contextmanager
 def peek(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Unpack[Wanted]) -> Iterator[Held]:
-    """The same to find out what would happen: nothing is settled or written, and no pulse is known to be lost."""
+    """The same to find out what would happen: what would be settled and counted is so in memory only."""
     with opened(workspace, profile, label=label, **wanted) as chip, contextlib.ExitStack() as leaving:
         there = workspace.journal_path.exists()
         journal = Journal.reading(workspace.journal_path) if there else Journal.in_memory()
         leaving.enter_context(contextlib.closing(journal))
-        yield _held(workspace, chip, journal)
+        held = _held(workspace, chip, journal)
+        if not (held.former and blank(chip)):
+            held.record.count(journal, held.name, {} if held.former else fates(journal, chip, held.name))
+        yield dataclasses.replace(held, lost_pulses=held.record.lacks(pulses_of_chip(workspace)))
 
 
 def _held(workspace: Workspace, chip: Chip, journal: Journal) -> Held:

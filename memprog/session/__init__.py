@@ -6,7 +6,7 @@ from memprog.session.entries import PART, UNFINISHED, Batch, Fate, Run
 from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, tightened
 from memprog.session.record import ChipRecord
-from memprog.session.replay import is_left_by, is_past, leads_to, settle
+from memprog.session.replay import fates, is_left_by, is_past, leads_to, settle
 from memprog.session.run import ArrayOutcome, masks_of, part_blob, program_array
 from memprog.session.session import Session
 
@@ -23,6 +23,7 @@ __all__ = [
     "Run",
     "Session",
     "defects_of",
+    "fates",
     "is_left_by",
     "is_past",
     "leads_to",

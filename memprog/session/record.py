@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +97,23 @@ class ChipRecord:
         """Id of the newest batch of a journal that is counted; -1 for none."""
         return self._counted.get(journal.journal_id, -1)
 
-    def count(self, journal: Journal, name: str) -> bool:
+    def count(self, journal: Journal, name: str, fates: Mapping[int, Fate] | None = None) -> bool:
         """Add the pulses of a journal to the chip it calls so, those that are not counted yet; says whether any were.
 
-        A batch whose fate nobody has looked into is left for the next time, and what comes after it, too.
+        A batch whose fate neither the journal nor ``fates`` tells is left for the next time, and what follows, too.
         """
+        fates = fates or {}
         counted = self.counted(journal)
         newest = counted
         columns = self.pulses.shape[2]
-        unsettled = min((batch.batch_id for batch in journal.unsettled(name)), default=sys.maxsize)
+        open_ids = [batch.batch_id for batch in journal.unsettled(name) if batch.batch_id not in fates]
+        unsettled = min(open_ids, default=sys.maxsize)
         for run in journal.runs(name):
             for batch in journal.batches(run.run_id, kind=PULSE, after=counted):
                 if batch.batch_id >= unsettled:
                     break
                 newest = max(newest, batch.batch_id)
-                if batch.fate is not Fate.NOT_APPLIED:
+                if fates.get(batch.batch_id, batch.fate) is not Fate.NOT_APPLIED:
                     cell = cells_of(batch.intent)
                     self._add(batch.array, cell // columns, cell % columns)
         self._counted[journal.journal_id] = newest

@@ -22,18 +22,24 @@ RESUME = "resume"
 
 
 def settle(journal: Journal, chip: Chip, name: str) -> None:
-    """Find out, before anything is sent, the fate of what was under way when an earlier process ended.
+    """Write down, before anything is sent, the fate of what was under way when an earlier process ended."""
+    for batch_id, fate in fates(journal, chip, name).items():
+        journal.record(batch_id, {"fate": np.array([fate])})
+
+
+def fates(journal: Journal, chip: Chip, name: str) -> dict[int, Fate]:
+    """Find out, by batch id, what became of the pulses whose fate nobody has looked into.
 
     A chip that knows its last batch tells whether that was carried out, unless another journal has pulsed it since.
 
     Args:
-        journal: to be settled.
+        journal: with an open end.
         chip: opened.
         name: what the journal calls the chip, whose past it is.
     """
-    for batch in journal.unsettled(name):
-        fate = _fate(journal, batch.batch_id, chip) if chip.capabilities.knows_last_batch else Fate.UNKNOWN
-        journal.record(batch.batch_id, {"fate": np.array([fate])})
+    knows = chip.capabilities.knows_last_batch
+    found = [batch.batch_id for batch in journal.unsettled(name)]
+    return {batch_id: _fate(journal, batch_id, chip) if knows else Fate.UNKNOWN for batch_id in found}
 
 
 def _fate(journal: Journal, batch_id: int, chip: Chip) -> Fate:
