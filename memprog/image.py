@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from memprog.errors import ImageError, InputError, brief
 from memprog.files import beginning, read_whole, replace_whole
 from memprog.tensors import FloatArray, Tensor, decode_safetensors, encode_safetensors, stored_as
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DIFFERENTIAL = "differential"
 _METADATA_KEY = "memprog"
 _TARGETS = "targets"
@@ -195,7 +196,9 @@ def write_image(path: Path, image: Image) -> str:
     targets = image.targets_usiemens.astype("<f4", order="C")
     tensors = {_TARGETS: Tensor(bits=targets, dtype="F32")}
     tensors |= {_DIGITAL + name: tensor for name, tensor in image.digital.items()}
-    data = encode_safetensors(tensors, {_METADATA_KEY: json.dumps(_table(image), sort_keys=True)})
+    table = _table(image)
+    table["checksum"] = checksum_of(table, tensors)
+    data = encode_safetensors(tensors, {_METADATA_KEY: json.dumps(table, sort_keys=True)})
     replace_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
@@ -222,7 +225,12 @@ def read_image(path: Path) -> Image:
         raise ImageError(str(error)) from error
     try:
         tensors, metadata = decode_safetensors(data)
-        return _image(tensors, _parse(metadata), hashlib.sha256(data).hexdigest())
+        table = _parse(metadata)
+        said, found = table.pop("checksum"), checksum_of(table, tensors)
+        image = _image(tensors, table, hashlib.sha256(data).hexdigest())
+        if said != found:
+            raise ImageError("it is damaged: it does not fit its checksum; load the weights again")
+        return image
     except InputError as error:
         raise ImageError(f"{path}: cannot be used as an image: {error}") from error
     except _DAMAGES as error:
@@ -257,10 +265,20 @@ def _layer_table(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _parse(metadata: Mapping[str, str]) -> Mapping[str, Any]:
+def checksum_of(table: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of all that an image file says, but the checksum itself; against damage, not against malice."""
+    found = zlib.crc32(json.dumps(table, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found = zlib.crc32(json.dumps([name, tensor.dtype, tensor.bits.shape]).encode(), found)
+        found = zlib.crc32(tensor.bits.tobytes(), found)
+    return found
+
+
+def _parse(metadata: Mapping[str, str]) -> dict[str, Any]:
     if set(metadata) != {_METADATA_KEY}:
         raise ImageError("it is a safetensors file, but memprog did not write it")
-    table: Mapping[str, Any] = json.loads(metadata[_METADATA_KEY])
+    table: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
     version = table["format_version"]
     if type(version) is not int or version != FORMAT_VERSION:
         raise ImageError(f"it has format version {brief(version)}; this memprog reads {FORMAT_VERSION}")

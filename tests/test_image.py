@@ -103,7 +103,7 @@ def first_tile(table: dict[str, Any]) -> dict[str, Any]:
 
 
 DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "newer": (lambda table: table.update(format_version=2), "it has format version 2; this memprog reads 1"),
+    "newer": (lambda table: table.update(format_version=3), "it has format version 3; this memprog reads 2"),
     "no version": (lambda table: table.pop("format_version"), "layer table is damaged"),
     "no weights": (lambda table: table.pop("weights"), "layer table is damaged"),
     "layers no list": (lambda table: table.update(layers=5), "layer table is damaged"),
@@ -202,3 +202,19 @@ def test_a_vector_is_no_layer() -> None:
 def test_bits_of_another_type_are_no_tensor() -> None:
     with pytest.raises(InputError, match="float32 cannot be a tensor of BF16"):
         Tensor(bits=np.zeros(3, np.float32), dtype="BF16")
+
+
+def test_an_image_in_which_four_bytes_were_overwritten_is_refused(tmp_path: Path) -> None:
+    data = bytearray(image_bytes(tmp_path))
+    targets = read_image(tmp_path / "image").targets_usiemens
+    place = data.index(np.float32(targets[~np.isnan(targets)][0]).tobytes())
+    data[place : place + 4] = np.float32(123.0).tobytes()
+    (tmp_path / "damaged").write_bytes(data)
+    with pytest.raises(ImageError, match="does not fit its checksum; load the weights again"):
+        read_image(tmp_path / "damaged")
+
+
+def test_an_image_whose_table_says_something_else_that_could_be_is_refused(tmp_path: Path) -> None:
+    path = rewritten(tmp_path, lambda table: table["layers"][0]["scale"].__setitem__(0, 0.5))
+    with pytest.raises(ImageError, match="does not fit its checksum"):
+        read_image(path)
