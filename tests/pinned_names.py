@@ -58,10 +58,10 @@ FIELDS: dict[str, str] = {
         "arrays_used arrays_available cells_used fill_fraction"
     ),
     "ProgramReport": (
-        "kind run_id simulated chip profile profile_sha256 image_sha256 utc argv denoise dry_run resumed resumes "
-        "limits defects_by_reason cells cells_done cells_failed failed_by_reason yield_fraction min_yield passed "
-        "pulses_total pulses_per_cell_mean pulses_per_cell_p99 samples_per_cell_mean denoise_pulses_total rounds "
-        "chip_time_s host_time_s arrays verify"
+        "kind restores run_id simulated chip profile profile_sha256 image_sha256 utc argv denoise dry_run resumed "
+        "resumes limits defects_by_reason cells cells_done cells_failed failed_by_reason yield_fraction min_yield "
+        "passed pulses_total pulses_per_cell_mean pulses_per_cell_p99 samples_per_cell_mean denoise_pulses_total "
+        "rounds chip_time_s host_time_s arrays verify"
     ),
     "ReadReport": "simulated chip path arrays cells unread noise_median_usiemens",
     "RunsReport": "journal runs",

@@ -73,6 +73,7 @@ def program_report(**changes: Any) -> ProgramReport:
     """One array of 64 cells, one of them failed."""
     fields: dict[str, Any] = {
         "kind": "program",
+        "restores": None,
         "run_id": "run-1",
         "simulated": True,
         "chip": CHIP,

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from processes import environment
 
+from memprog.tensors import encode_safetensors, tensor_of
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -22,9 +24,9 @@ def block(language: str, number: int = 0) -> str:
 
 def test_the_python_example_programs_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "weights.npy"
-    np.save(path, np.random.default_rng(5).normal(size=(6, 8)).astype(np.float32))
-    exec(block("python"), {"path": path})  # the project's own text
+    weights = np.random.default_rng(5).normal(size=(6, 8)).astype(np.float32)
+    (tmp_path / "model.safetensors").write_bytes(encode_safetensors({"weight": tensor_of(weights)}, {}))
+    exec(block("python"), {})  # the project's own text
     yield_fraction = float(capsys.readouterr().out.split()[0])
     assert yield_fraction > 0.9
 

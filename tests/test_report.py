@@ -27,7 +27,7 @@ first_failures cells_unread fluctuating_cells min_yield passed utc argv arrays l
 PROGRAM_FIELDS = """schema_version memprog_version run_id simulated cells cells_done cells_failed failed_by_reason
 pulses_total pulses_per_cell_mean pulses_per_cell_p99 samples_per_cell_mean denoise_pulses_total rounds chip_time_s
 host_time_s resumed chip profile profile_sha256 image_sha256 yield_fraction min_yield passed denoise dry_run arrays
-verify utc argv kind limits resumes defects_by_reason"""
+verify utc argv kind restores limits resumes defects_by_reason"""
 ALL = [
     samples.verify_report(),
     samples.program_report(),

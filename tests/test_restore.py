@@ -95,8 +95,11 @@ def test_a_stopped_restore_is_taken_up_by_its_own_command(tmp_path: Path) -> Non
         program(bench.workspace, profile=bench.profile)
     with pytest.raises(InputError, match="taken up by `memprog restore --resume`"):
         program(bench.workspace, profile=bench.profile, resume=True)
+    with pytest.raises(LimitError, match="`memprog restore --resume` takes it up, `memprog restore --full --yes`"):
+        restore(bench.workspace, profile=bench.profile, yes=True)
     report = restore(bench.workspace, profile=bench.profile, resume=True, verify=False)
-    assert (report.resumed, report.resumes) == (True, 1)
+    programmed = runs(bench.workspace).runs[1]["run_id"]
+    assert (report.resumed, report.resumes, report.restores) == (True, 1, programmed)
     assert wear_of(bench).sum() == sum(run["pulses_total"] for run in runs(bench.workspace).runs)
 
 
@@ -107,6 +110,25 @@ def test_a_run_that_went_wrong_half_way_can_be_undone(tmp_path: Path) -> None:
     report = restore(bench.workspace, profile=bench.profile, yes=True, verify=False)
     assert report.cells_done >= 40
     assert [run["state"] for run in runs(bench.workspace).runs] == ["finished", "superseded"]
+
+
+def test_another_image_over_an_unfinished_run_has_one_way_on_whoever_is_asked(tmp_path: Path) -> None:
+    bench = small(tmp_path)
+    with pytest.raises(StoppedError):
+        program(bench.workspace, profile=bench.profile, max_pulses=500)
+    write_targets(bench.workspace.image_path, bench.kind, random_targets(bench.kind.levels, (1, 8, 8), 77))
+    way = "memprog program --array --full --yes"
+    assert status(bench.workspace).next_step.endswith(f"start anew: {way}")
+    with pytest.raises(LimitError, match=f"`{way}` starts anew"):
+        program(bench.workspace, profile=bench.profile)
+    with pytest.raises(InputError, match=f"`{way}` starts anew"):
+        program(bench.workspace, profile=bench.profile, resume=True)
+    report = program(bench.workspace, profile=bench.profile, full=True, yes=True, verify=False)
+    assert report.cells_done > 0
+    told = [(run["state"], run["pulses_total"]) for run in runs(bench.workspace).runs]
+    assert [state for state, _ in told] == ["finished", "superseded"]
+    assert [pulses for _, pulses in told] == [run["pulses_total"] for run in status(bench.workspace).runs]
+    assert sum(pulses for _, pulses in told) == wear_of(bench).sum()
 
 
 def test_runs_say_what_was_done_by_whom_and_with_what_result(tmp_path: Path) -> None:

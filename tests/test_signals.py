@@ -338,3 +338,15 @@ def test_interrupt_while_the_chip_is_made_safe_does_not_leave_it_driven(tmp_path
     assert returned == 130
     assert not driven_at_the_end(calls)
     assert calls[-1] == "close"
+
+
+def test_an_interrupted_demo_names_no_run_that_is_gone_with_its_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "memprog", "demo", "--format", "jsonl"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, **pipes) as child:  # type: ignore[call-overload]
+        while "pulses_per_cell" not in child.stdout.readline():
+            pass
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err.splitlines()[-1]) == (130, "interrupted")
+    assert list(tmp_path.iterdir()) == []

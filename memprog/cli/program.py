@@ -120,6 +120,7 @@ def _plan(fields: Fields) -> list[tuple[str, str]]:
         ("chip", chip_line(fields)),
         ("profile", fields["profile"]),
         ("run", fields["run_id"]),
+        *([("restores", f"what run {fields['restores']} found")] if fields["restores"] else []),
         ("cells", f"{fields['cells']:,d} in array(s) {', '.join(str(one['array']) for one in fields['arrays'])}"),
         ("denoise", "yes" if fields["denoise"] else "no"),
     ]

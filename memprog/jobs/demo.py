@@ -41,8 +41,12 @@ def demo(*, seed: int = DEFAULT_SEED, folder: Path | None = None, listener: List
     """
     if folder is not None:
         return _demo(seed, folder, listener or ignore)
-    with tempfile.TemporaryDirectory(prefix="memprog-demo-") as temporary:
-        return _demo(seed, Path(temporary), listener or ignore)
+    try:
+        with tempfile.TemporaryDirectory(prefix="memprog-demo-") as temporary:
+            return _demo(seed, Path(temporary), listener or ignore)
+    except BaseException as error:
+        error.__notes__ = []  # the run that could be taken up is gone with its folder
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,11 +24,13 @@ from memprog.jobs.chips import (
 )
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
-from memprog.session import ChipRecord, Journal, Run, fates, is_left_by, is_past, settle
+from memprog.session import PROGRAM, RESTORE, ChipRecord, Journal, Run, fates, is_left_by, is_past, settle
 
-RESUME_WITH = {"program": "memprog program --resume", "restore": "memprog restore --resume"}
+RESUME_WITH = {PROGRAM: "memprog program --resume", RESTORE: "memprog restore --resume"}
 """How a run of each kind is taken up again."""
-ANEW_WITH = {"program": "memprog program --array --full", "restore": "memprog restore --full --yes"}
+OVERWRITE = "memprog program --array --full --yes"
+"""How an image is written over a run that wrote another."""
+ANEW_WITH = {PROGRAM: "memprog program --array --full", RESTORE: "memprog restore --full --yes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +95,8 @@ class Held:
             return f"{older}; `memprog program --array` begins one; nothing was applied"
         return "`memprog program --array` begins one; nothing was applied"
 
-    def refuse_unfinished(self, *, full: bool) -> None:
-        """Do not write over a run that can be taken up, unless asked to start anew.
+    def refuse_unfinished(self, image_sha256: str, *, full: bool) -> None:
+        """Do not write over a run that can be taken up, unless asked to start anew; the image is that to be written.
 
         Raises:
             LimitError: there is one; names the two ways on.
@@ -102,11 +104,14 @@ class Held:
         run = self.unfinished()
         if run is not None and not full:
             kind = str(run.facts["kind"])
+            which = f"run {run.run_id} on chip {run.serial}, begun {run.facts['utc']}, is unfinished"
+            if kind == PROGRAM and image_sha256 not in ("", run.image_sha256):
+                raise LimitError(
+                    f"{which} and writes image {run.image_sha256[:8]}, not {image_sha256[:8]}; "
+                    f"`{OVERWRITE}` starts anew; nothing was applied"
+                )
             resume = f"`{RESUME_WITH[kind]}` takes it up, " if self._may_go_on(run) else ""
-            raise LimitError(
-                f"run {run.run_id} on chip {run.serial}, begun {run.facts['utc']}, is unfinished; "
-                f"{resume}`{ANEW_WITH[kind]}` starts anew; nothing was applied"
-            )
+            raise LimitError(f"{which}; {resume}`{ANEW_WITH[kind]}` starts anew; nothing was applied")
 
     def holds(self) -> str | None:
         """Hash of the image that the chip holds, empty for none, None where nobody knows."""

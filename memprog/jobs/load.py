@@ -15,7 +15,12 @@ from memprog.weights import open_weights
 
 
 def load_weights(
-    weights_path: Path, *, profile: ChipProfile, image_path: Path, only: Sequence[str] = (), skip: Sequence[str] = ()
+    weights_path: Path | str,
+    *,
+    profile: ChipProfile,
+    image_path: Path | str,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> LoadReport:
     """Map a weights file onto a kind of chip and write the image.
 
@@ -29,6 +34,7 @@ def load_weights(
     Raises:
         InputError: the weights or the patterns cannot be used, or the chip is too small; nothing was written.
     """
+    weights_path, image_path = Path(weights_path), Path(image_path)
     if image_path.resolve() == weights_path.resolve():
         raise InputError(f"{image_path}: the image would replace the weights; nothing was written")
     weights = open_weights(weights_path)

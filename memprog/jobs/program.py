@@ -11,7 +11,7 @@ from memprog.chip import Mask
 from memprog.errors import InputError
 from memprog.image import Image
 from memprog.jobs.chips import DEFAULT_SEED, SIM, Wanted, check_backend, make_chip
-from memprog.jobs.holding import ANEW_WITH, Held, hold, peek
+from memprog.jobs.holding import ANEW_WITH, OVERWRITE, Held, hold, peek
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of, utc_now
 from memprog.jobs.summing import plan_report, run_report
@@ -21,9 +21,7 @@ from memprog.jobs.writing import Caller, Task, Writing
 from memprog.profile import ChipProfile, Limits
 from memprog.report.program import ProgramReport
 from memprog.report.verify import VerifyReport
-from memprog.session import PART, Allowance, Journal, Run, Session, masks_of, tightened
-
-PROGRAM = "program"
+from memprog.session import PART, PROGRAM, Allowance, Journal, Run, Session, masks_of, tightened
 
 Region = tuple[int, int, int, int]
 
@@ -118,7 +116,7 @@ def _may_begin(held: Held, asked: _Asked, task: Task, *, resume: bool, yes: bool
         task = asked.task_of(run, held.journal, task)
     check_on_chip(task.part, held.chip.geometry)
     if run is None:
-        held.refuse_unfinished(full=task.full)
+        held.refuse_unfinished(asked.image.sha256, full=task.full)
         held.refuse_other_image(asked.image.sha256, yes=yes)
     held.account_for_lost_pulses(yes=yes)
     return task, run
@@ -202,7 +200,7 @@ class _Asked:
         if run.image_sha256 != self.image.sha256:
             raise InputError(
                 f"run {run.run_id} writes image {run.image_sha256[:8]}, not {self.image.sha256[:8]}; "
-                "`memprog program --array --full` starts anew; nothing was applied"
+                f"`{OVERWRITE}` starts anew; nothing was applied"
             )
         return resumed_task(run, self._part_of(run, journal), asked, denoise=self.denoise, limits=self.limits)
 

@@ -17,9 +17,7 @@ from memprog.jobs.workspace import Workspace
 from memprog.jobs.writing import Caller, Task
 from memprog.profile import ChipProfile
 from memprog.report.program import ProgramReport
-from memprog.session import Allowance, Journal, Run, recorded_looks, tightened
-
-RESTORE = "restore"
+from memprog.session import RESTORE, Allowance, Journal, Run, recorded_looks, tightened
 
 
 def restore(
@@ -77,7 +75,7 @@ def restore(
         if not yes:
             raise LimitError(f"what chip {held.serial} holds would be lost; --yes permits it; nothing was applied")
         source = _source(held, run_id)
-        held.refuse_unfinished(full=full or source.unfinished)
+        held.refuse_unfinished("", full=full or source.unfinished)
         held.account_for_lost_pulses(yes=yes)
         task = _task(held.journal, kind, source, denoise=denoise, full=full, limits=limits or {})
         return carry_out(held, task, None, allowance, ending)

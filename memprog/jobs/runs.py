@@ -21,7 +21,7 @@ FACTS = (
     "cells",
     "arrays",
 )
-RESULTS = ("ended_utc", "cells_done", "pulses_total", "resumes", "verified_utc", "cells_in_window", "passed")
+RESULTS = ("ended_utc", "cells_done", "resumes", "verified_utc", "cells_in_window", "passed")
 
 
 def runs(workspace: Workspace) -> RunsReport:
@@ -33,11 +33,11 @@ def runs(workspace: Workspace) -> RunsReport:
     found: list[dict[str, Any]] = []
     if workspace.journal_path.exists():
         with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
-            found = [run_facts(run) for run in journal.runs()]
+            found = [_facts(journal, run) for run in journal.runs()]
     return RunsReport(journal=str(workspace.journal_path), runs=found)
 
 
-def run_facts(run: Run) -> dict[str, Any]:
+def _facts(journal: Journal, run: Run) -> dict[str, Any]:
     """One run, as reports carry it; what is not known yet is None."""
     settings = run.facts.get("settings", {})
     return {
@@ -47,6 +47,8 @@ def run_facts(run: Run) -> dict[str, Any]:
         "state": run.state,
         **{name: run.facts.get(name) for name in FACTS},
         **{name: run.summary.get(name) for name in RESULTS},
+        # A run that was killed had no time to say.
+        "pulses_total": journal.pulses(run.run_id),
         "restores": run.facts.get("restores") or None,
         "settings": settings,
     }

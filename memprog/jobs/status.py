@@ -9,10 +9,10 @@ import numpy as np
 
 from memprog.image import read_image
 from memprog.jobs.chips import name_after
-from memprog.jobs.holding import RESUME_WITH
+from memprog.jobs.holding import OVERWRITE, RESUME_WITH
 from memprog.jobs.workspace import Workspace
 from memprog.report.status import StatusReport
-from memprog.session import UNFINISHED, Journal, Run, leads_to
+from memprog.session import PROGRAM, UNFINISHED, Journal, Run, leads_to
 from memprog.simchip import ChipSummary, summary_of
 
 SHOWN = 20
@@ -102,8 +102,16 @@ def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, past: 
         return "load weights: memprog load-weights FILE"
     unfinished = next((run for run in past if run["state"] in UNFINISHED), None)
     if unfinished is not None:
-        way = RESUME_WITH[unfinished["kind"]]
-        return f"if run {unfinished['run_id']} is not under way, take it up: {way}"
+        return _way_on(unfinished, image)
     if not past or past[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:
         return "program the chip: memprog program --array"
     return "verify what the chip holds: memprog verify"
+
+
+def _way_on(run: dict[str, Any], image: dict[str, Any]) -> str:
+    if run["kind"] == PROGRAM and run["image_sha256"] != image["sha256"]:
+        return (
+            f"run {run['run_id']} writes another image; load that one again to take it up, or start anew: {OVERWRITE}"
+        )
+    whether = "" if run["state"] == "stopped" else "if it is not under way, "
+    return f"{whether}take up run {run['run_id']}: {RESUME_WITH[run['kind']]}"

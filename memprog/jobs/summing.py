@@ -82,6 +82,7 @@ def _report(task: Task, outcomes: list[ArrayOutcome], **facts: Any) -> ProgramRe
     failed = [outcome.reason[outcome.programmed & ~outcome.done] for outcome in outcomes]
     return ProgramReport(
         kind=task.kind,
+        restores=task.restores or None,
         profile=task.profile.name,
         profile_sha256=task.profile.sha256,
         image_sha256=task.image_sha256,

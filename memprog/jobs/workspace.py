@@ -19,13 +19,17 @@ class Workspace:
 
 
 def open_workspace(
-    folder: Path | None = None, *, image: Path | None = None, chip: Path | None = None, journal: Path | None = None
+    folder: Path | str | None = None,
+    *,
+    image: Path | str | None = None,
+    chip: Path | str | None = None,
+    journal: Path | str | None = None,
 ) -> Workspace:
     """Name the files of a workspace; nothing is made or read. Default folder: .memprog where one stands."""
-    folder = folder or Path(FOLDER)
+    folder = Path(folder or FOLDER)
     return Workspace(
         folder=folder,
-        image_path=image or folder / "image.safetensors",
-        chip_path=chip or folder / "chip.sim",
-        journal_path=journal or folder / "journal.sqlite",
+        image_path=Path(image or folder / "image.safetensors"),
+        chip_path=Path(chip or folder / "chip.sim"),
+        journal_path=Path(journal or folder / "journal.sqlite"),
     )

@@ -17,6 +17,7 @@ class ProgramReport(Report):
     field                    type           unit     meaning, denominator
     ======================== ============== ======== ================================================================
     kind                     str            -        program, or restore
+    restores                 str or null    -        of a restore, the run whose snapshot is brought back
     run_id                   str            -        names the run in the journal; empty for a dry run
     simulated                bool           -        True when no silicon was involved
     chip                     object         -        maker, model, serial, firmware, as the chip itself told
@@ -55,6 +56,7 @@ class ProgramReport(Report):
     """
 
     kind: str
+    restores: str | None
     run_id: str
     simulated: bool
     chip: Mapping[str, Any]

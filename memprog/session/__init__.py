@@ -2,7 +2,7 @@
 
 from memprog.session.allowance import Allowance
 from memprog.session.check import defects_of, look_over, recorded_looks
-from memprog.session.entries import PART, UNFINISHED, Batch, Fate, Run
+from memprog.session.entries import PART, PROGRAM, RESTORE, UNFINISHED, Batch, Fate, Run
 from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, tightened
 from memprog.session.record import ChipRecord
@@ -12,6 +12,8 @@ from memprog.session.session import Session
 
 __all__ = [
     "PART",
+    "PROGRAM",
+    "RESTORE",
     "UNFINISHED",
     "Allowance",
     "ArrayOutcome",

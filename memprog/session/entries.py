@@ -15,7 +15,7 @@ from memprog.profile import Limits
 
 PART, PULSE = "part", "pulse"
 """Kinds of batches: which cells of an array a run is about, and pulses. The others belong to who writes them."""
-KINDS = ("program", "restore")
+KINDS = PROGRAM, RESTORE = "program", "restore"
 """Kinds of runs."""
 UNFINISHED = ("running", "stopped")
 """States of a run that can be taken up again; the others are finished, and superseded by a later run."""
