@@ -216,10 +216,16 @@ class Loop:
         self._fail(at[(immovable | spent) & (self.stage[at] < Stage.HOLD)])
 
     def _fail(self, at: IntArray) -> None:
-        """Close cells with the reason that fits what was seen of them."""
+        """Close cells with the reason that fits what was seen of them.
+
+        Stuck is one that was asked to go far, and did not, by pulses that move any other: a SET near the end of what
+        the gate lets through proves nothing.
+        """
         error = self.readback_usiemens[at] - self.target_usiemens[at]
         high = ~(error < 0)
-        immovable = ~self._has_moved[at] & self._at_limit[at]
+        asked = (self.pulses[at] - self.denoise_pulses[at] >= STUCK_AFTER) & moved(self._first[at], self._goal[at])
+        provable = high | self.response.has_room(at, self.response.memristor(self.readback_usiemens[at]))
+        immovable = ~self._has_moved[at] & self._at_limit[at] & asked & provable
         beyond = self._at_limit[at] & (np.abs(error) > self._settings.landing_windows * self.window_usiemens)
         named = [immovable & high, immovable, beyond, self._was_noisy[at]]
         reasons = [Reason.STUCK_HIGH, Reason.STUCK_LOW, Reason.UNREACHABLE, Reason.NOISY]

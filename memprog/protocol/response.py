@@ -32,6 +32,10 @@ OPEN_GATE = 1.3
 """A cell conducts up to this many times more in a pulse than in a read (assumption)."""
 BEYOND_SCALE = 1.5
 """A cell that clamps the converter may conduct this many times its full scale, in a pulse (assumption)."""
+STRONGEST_V = 0.01
+"""A SET this near to its limit is as strong as SETs get, whatever the converter's step."""
+ROOM_SHARE = 0.5
+"""Share of the widest gate's ceiling below which no spread of transistors explains that a SET does nothing."""
 FREE_SHARE = 0.5
 """A step of more than this share of the room tells nothing of the voltage: the ceiling was felt."""
 
@@ -127,6 +131,9 @@ class Response:
         overdrive = (last.across_v[at] - self.median_v[polarity, at]) / self._settings.step_slope_v
         expected = self._unit(before) * np.exp(np.minimum(overdrive, 20.0))
         limited = (polarity == SET) & (expected > LIMITED * room) & (change > 0.3 * room)
+        # If the strongest SET does nothing, this gate ends where the cell is already, or the cell is stuck.
+        strongest = (polarity == SET) & (last.across_v[at] > self._limits.set_max_v - STRONGEST_V)
+        limited |= strongest & (change <= resolution)
         self._learn_gate(at[limited], memristor[limited], gate_v[limited])
         # A step that could not be seen, and was not expected to be, teaches nothing.
         telling = (change > resolution) | (expected > resolution)
@@ -148,6 +155,10 @@ class Response:
         gain = self._gate_variance[at] / (self._gate_variance[at] + GATE_RESOLUTION**2)
         self._gate_gain[at] += gain * (np.clip(reached / nominal, 0.5, 2.0) - self._gate_gain[at])
         self._gate_variance[at] *= 1.0 - gain
+
+    def has_room(self, at: IntArray, memristor: FloatArray) -> Mask:
+        """Whether a SET with the gate wide open should move a cell far, whatever its transistor is like."""
+        return np.asarray(memristor < ROOM_SHARE * self._ceiling(at, np.full(len(at), self._limits.gate_max_v)))
 
     def _ceiling(self, at: IntArray, gate_v: FloatArray) -> FloatArray:
         """Memristor conductance at which a SET with that gate ends."""
