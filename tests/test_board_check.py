@@ -56,6 +56,18 @@ def test_no_living_cell_is_called_dead(bench: Bench) -> None:
     assert not record_of(bench).defects[0][codes_of(bench) == 0].any()
 
 
+def test_writing_image_after_image_accuses_no_living_cell(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, simulation__set_gate_spread=0.12)
+    for seed in range(3):
+        targets = random_targets(bench.kind.levels, (1, 16, 16), seed)
+        write_targets(bench.workspace.image_path, bench.kind, targets)
+        program(bench.workspace, profile=bench.profile, full=True, verify=False, yes=True)
+        assert not record_of(bench).defects[0][codes_of(bench) == 0].any()
+    for code in (1, -1):
+        stuck = record_of(bench).defects[0][codes_of(bench) == code]
+        assert np.mean(stuck == REASONS[code]) >= 0.98
+
+
 def test_what_readings_alone_tell_costs_no_pulse(bench: Bench) -> None:
     wear, codes = wear_of(bench), codes_of(bench)
     assert not wear[np.abs(codes) >= 2].any()

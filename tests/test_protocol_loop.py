@@ -295,6 +295,39 @@ def test_a_cell_that_never_moves_is_stuck_once_pulses_reached_a_limit(
     assert STUCK_AFTER <= len(pulses) < PROFILE.protocol.pulse_budget
 
 
+@pytest.mark.parametrize("gain", [0.75, 0.87, 1.0])
+def test_a_cell_found_where_its_gate_ends_gets_a_wider_gate_and_comes_home(gain: float) -> None:
+    """Programmed before, and now meant to be higher: by what the loop believes of the gate it would not move."""
+    loop = Loop(np.array([1616.0]), PROFILE, denoise=False)
+    settings = PROFILE.protocol
+    memristor = float(loop.response.memristor(np.array([1416.0]))[0])
+    gates_v: list[float] = []
+    while (look := loop.next_look()) is not None:
+        for shots in loop.take(look, seen(memristor / (1.0 + memristor * settings.access_ohm * 1e-6))):
+            gate_v, amplitude_v = float(shots.pulses.gate_v[0]), float(shots.pulses.amplitude_v[0])
+            gates_v.append(gate_v)
+            ends = settings.set_gate_usiemens_per_v * gain * (gate_v - settings.set_gate_threshold_v)
+            if shots.pulses.bias[0] == Bias.SET and amplitude_v > 1.9:
+                memristor = max(memristor, ends)
+            elif shots.pulses.bias[0] == Bias.RESET and amplitude_v > 1.0:
+                memristor -= 0.5 * max(memristor - float(loop.response.memristor(np.array([1616.0]))[0]), 0.0)
+    assert loop.done.tolist() == [True]
+    assert max(gates_v) > gates_v[0] or gain == 1.0
+
+
+def test_a_cell_that_the_widest_gate_moves_no_further_is_unreachable_and_not_stuck() -> None:
+    loop = Loop(np.array([4100.0]), PROFILE)
+    steps = run(loop, lambda _: seen(3582.0))
+    assert loop.reason.tolist() == [Reason.UNREACHABLE]
+    assert len(pulses_in(steps)) >= STUCK_AFTER
+
+
+def test_a_cell_that_was_not_asked_to_go_far_is_not_called_stuck() -> None:
+    loop = Loop(np.array([1000.0]), PROFILE)
+    run(loop, lambda _: seen(1030.0))
+    assert loop.reason[0] in {Reason.UNREACHABLE, Reason.OUT_OF_BUDGET}
+
+
 def test_a_cell_that_comes_no_further_is_unreachable() -> None:
     profile = small_profile(protocol={"pulse_budget": 60})
     loop = Loop(np.array([4000.0]), profile)
