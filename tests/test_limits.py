@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from loop_cases import RecorderChip, cells_at, pulses_of, recording, small_profile
+from loop_cases import RecorderChip, cells_at, make_bench, pulses_of, recording, small_profile
 
 from memprog.chip import Bias, Cells, Pulses
 from memprog.errors import InputError, LimitError
+from memprog.jobs.program import program
+from memprog.jobs.status import status
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Look
 from memprog.session import Journal, Permissions, Session
@@ -371,3 +373,26 @@ def test_where_the_journal_cannot_be_written_nothing_is_pulsed(tmp_path: Path) -
     with pytest.raises(Exception, match="journal cannot be written"):
         session.fire(cells_at((0, 0, 0)), pulses_of([Bias.SET], [1.0], [1.0], [1000]))
     assert chip.batches == []
+
+
+def test_a_limit_below_nothing_is_not_called_wide() -> None:
+    with pytest.raises(LimitError, match="set_max_v -1 leaves nothing to be done"):
+        tightened(PROFILE.limits, set_max_v=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("lower", "sentence"),
+    [
+        ({"gate_max_v": 0.01}, "read gate"),
+        ({"read_max_v": 0.01}, "read amplitude"),
+        ({"width_min_ns": 50_000, "width_max_ns": 1000}, "width_min_ns 50000 is above width_max_ns 1000"),
+    ],
+    ids=["gate", "read", "widths"],
+)
+def test_limits_that_nothing_can_keep_are_refused_before_anything_begins(
+    lower: dict[str, float], sentence: str, tmp_path: Path
+) -> None:
+    bench = make_bench(tmp_path, rows=4, columns=4, seed=1)
+    with pytest.raises(LimitError, match=f"{sentence}.*nothing was applied"):
+        program(bench.workspace, profile=bench.profile, limits=lower)
+    assert status(bench.workspace).runs == []

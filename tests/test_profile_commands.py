@@ -11,9 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from loop_cases import make_bench, wear_of
 
 from memprog.cli import main
-from memprog.errors import ProfileError
+from memprog.errors import LimitError, ProfileError
+from memprog.jobs.profiles import validate_profiles
+from memprog.jobs.program import program
 from memprog.profile import (
     DEFAULT_PROFILE,
     SECTIONS,
@@ -264,3 +267,13 @@ def test_a_field_with_a_default_may_be_left_out_by_the_schema() -> None:
         if key not in sections[section]["required"]
     }
     assert left_out == optional
+
+
+def test_a_window_that_no_verify_could_certify_is_refused_before_the_first_pulse(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path, rows=4, columns=4, seed=1, levels__window_usiemens=0.01)
+    (verdict,) = validate_profiles([Path(bench.profile)])
+    assert not verdict["passed"]
+    assert "cannot be certified" in verdict["error"]
+    with pytest.raises(LimitError, match="cannot be certified"):
+        program(bench.workspace, profile=bench.profile, verify=False)
+    assert wear_of(bench).sum() == 0

@@ -70,7 +70,9 @@ def test_the_snapshot_of_any_run_can_be_brought_back(tmp_path: Path) -> None:
 
 def test_restore_needs_the_operators_word_and_a_run(tmp_path: Path) -> None:
     bench = small(tmp_path)
-    with pytest.raises(InputError, match="there is no journal, so no run is known; nothing was applied"):
+    with pytest.raises(
+        InputError, match="there is no journal, so no run is known; `memprog program --array` begins one; nothing was"
+    ):
         restore(bench.workspace, profile=bench.profile, yes=True)
     assert not bench.workspace.journal_path.exists()
     program(bench.workspace, profile=bench.profile, verify=False)

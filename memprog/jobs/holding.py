@@ -188,7 +188,10 @@ def hold(
     with opened(workspace, profile, label=label, **wanted) as chip, contextlib.ExitStack() as leaving:
         path, durable = workspace.journal_path, not chip.identity.simulated
         if not anew and not path.exists():
-            raise InputError(f"{path}: there is no journal, so no run is known; nothing was applied")
+            raise InputError(
+                f"{path}: there is no journal, so no run is known; "
+                "`memprog program --array` begins one; nothing was applied"
+            )
         with not_begun():
             journal = Journal(path, durable=durable, number=journal_number(path, chip.identity))
             leaving.enter_context(contextlib.closing(journal))

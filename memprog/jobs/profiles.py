@@ -12,6 +12,7 @@ from typing import Any
 from memprog import strict_yaml
 from memprog.errors import InputError, LimitError, ProfileError
 from memprog.files import replace_whole
+from memprog.jobs.verify import check_window
 from memprog.profile import (
     SECTIONS,
     ChipProfile,
@@ -104,7 +105,8 @@ def _verdict(path: Path) -> dict[str, Any]:
     verdict: dict[str, Any] = {"path": str(path), "passed": False, "name": None, "sha256": None, "error": None}
     try:
         profile = read_profile(path)
-    except ProfileError as error:
+        check_window(profile)
+    except (ProfileError, LimitError) as error:
         return verdict | {"error": str(error)}
     return verdict | {"passed": True, "name": profile.name, "sha256": profile.sha256}
 

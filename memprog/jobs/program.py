@@ -15,7 +15,7 @@ from memprog.jobs.holding import ANEW_WITH, OVERWRITE, Held, hold, peek
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of, utc_now
 from memprog.jobs.summing import plan_report, run_report
-from memprog.jobs.verify import verify_part
+from memprog.jobs.verify import check_window, verify_part
 from memprog.jobs.workspace import Workspace
 from memprog.jobs.writing import Caller, Task, Writing
 from memprog.profile import ChipProfile, Limits
@@ -59,13 +59,13 @@ def program(
         denoise: False leaves sub-threshold pulses and noise check out; None, unless a run taken up does, denoises.
         dry_run: plan only; nothing is sent, and no file is made.
         resume: take up the unfinished run of this chip, with its cells and settings.
-        full: start anew over an unfinished run, and leave no cell alone because it was found in its window.
+        full: start anew over an unfinished run, and over cells found in their windows.
         recheck: forget which cells were stuck, and try them again.
         verify, min_yield: whether to verify at the end, and the least yield that passes; by default the profile's.
         max_time_s, max_pulses: stop after so many seconds of the host, or before so many pulses are exceeded.
         limits: by name, tighter than the profile's.
         yes: overwrite a chip that holds another image.
-        listener, caller: who hears of every round, and who asked, for the record.
+        listener, caller: who hears of every round; who asked.
 
     Raises:
         InputError: image, profile or chip cannot be used, or do not belong together.
@@ -178,7 +178,8 @@ class _Asked:
     limits: Mapping[str, float]
 
     def task(self, *, full: bool, recheck: bool) -> Task:
-        """Make a task of it."""
+        """Make a task of it, which a verify can certify."""
+        check_window(self.kind)
         return Task(
             kind=PROGRAM,
             image_sha256=self.image.sha256,

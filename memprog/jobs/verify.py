@@ -81,10 +81,7 @@ def verify_part(
 ) -> VerifyReport:
     """Compare a chip that a session holds with targets; reasons (n,) are what the last run said of the cells."""
     window = kind.levels.window_usiemens if window_usiemens is None else window_usiemens
-    samples = max(kind.protocol.check_samples // 2, 2)
-    floor = window_floor_usiemens(kind.readout, kind.levels.max_usiemens, LOOKS * samples)
-    if not window >= floor:
-        raise LimitError(f"a window of {window:g} uS cannot be certified on this bench; {floor:.3g} uS can")
+    samples, floor = _samples(kind), check_window(kind, window)
     utc, heard = utc_now(), _Heard(listener or ignore, part)
     looks = spread_looks(session, part, looks=LOOKS, samples=samples, span_s=SPAN_S, after=heard.after)
     target = np.concatenate(part.targets_usiemens)
@@ -117,6 +114,24 @@ def verify_part(
         arrays=_arrays(part, verdict),
         **_statistics(verdict, kind),
     )
+
+
+def check_window(kind: ChipProfile, window_usiemens: float | None = None) -> float:
+    """Refuse a window, by default the profile's, that no verify could certify; gives the smallest one in uS.
+
+    Raises:
+        LimitError: names the number that can be certified.
+    """
+    window = kind.levels.window_usiemens if window_usiemens is None else window_usiemens
+    floor = window_floor_usiemens(kind.readout, kind.levels.max_usiemens, LOOKS * _samples(kind))
+    if not window >= floor:
+        raise LimitError(f"a window of {window:g} uS cannot be certified on this bench; {floor:.3g} uS can")
+    return floor
+
+
+def _samples(kind: ChipProfile) -> int:
+    """Samples of one look."""
+    return max(kind.protocol.check_samples // 2, 2)
 
 
 def known_reasons(workspace: Workspace, part: Part, image_sha256: str, session: Session) -> np.ndarray:

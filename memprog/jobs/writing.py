@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import memprog
 from memprog.chip import Cells
 from memprog.errors import InputError, LimitError, MemprogError
-from memprog.jobs.holding import RESUME_WITH, Held, not_begun
+from memprog.jobs.holding import ANEW_WITH, RESUME_WITH, Held, not_begun
 from memprog.jobs.progress import Listener, Progress
 from memprog.jobs.setup import Part, utc_now
 from memprog.profile import ChipProfile, Limits
@@ -111,12 +111,15 @@ class Writing:
 
     def run(self, session: Session, utc: str) -> None:
         """Write the arrays one after the other; the journal says how it ended, whichever way it did."""
+        session.check_possible()
         self._begin(utc)
         try:
             self._write(session)
         except BaseException as error:
             # What a limit or a wrong input refused, it would refuse again.
-            if not isinstance(error, InputError | LimitError):
+            if isinstance(error, LimitError):
+                error.add_note(f"run {self.run_id} keeps its limits; `{ANEW_WITH[self._task.kind]}` starts anew")
+            elif not isinstance(error, InputError):
                 error.add_note(f"`{RESUME_WITH[self._task.kind]}` goes on where run {self.run_id} stopped")
             raise
         self._held.journal.end_run(self.run_id, "finished", self._summary())

@@ -39,8 +39,9 @@ def tightened(limits: Limits, **lower: Any) -> Limits:
         if name not in known:
             raise InputError(f"there is no limit '{name}'; there are: {', '.join(known)}")
         hard = getattr(limits, name)
-        wider = value < hard if name.endswith("min_ns") else value > hard
-        if wider or not np.isfinite(value) or value < 0:
+        if not np.isfinite(value) or value < 0:
+            raise LimitError(f"{name} {value:g} leaves nothing to be done; {NOTHING}")
+        if value < hard if name.endswith("min_ns") else value > hard:
             raise LimitError(f"{name} {value:g} is wider than the profile's {hard:g}; a run may only tighten limits")
     return dataclasses.replace(limits, **lower)
 
@@ -98,6 +99,17 @@ def check_read(spec: ReadSpec, limits: Limits) -> None:
         ("read gate", spec.gate_v, limits.gate_max_v),
     ):
         _between(np.array([value]), 0.0, most, np.ones(1, dtype=bool), name, "V")
+
+
+def check_widths(limits: Limits) -> None:
+    """Refuse limits that no pulse can keep, each of which is fine.
+
+    Raises:
+        LimitError: names both. Nothing was applied.
+    """
+    if limits.width_min_ns > limits.width_max_ns:
+        least, most = f"width_min_ns {limits.width_min_ns:g}", f"width_max_ns {limits.width_max_ns:g}"
+        raise LimitError(f"{least} is above {most}: no pulse is both; {NOTHING}")
 
 
 def _between(values: FloatArray | IntArray, least: float, most: float, where: np.ndarray, name: str, unit: str) -> None:

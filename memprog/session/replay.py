@@ -133,5 +133,5 @@ def _give(loop: Loop, cells: Cells, owed: list[Shots], batch: Batch, session: Se
 def _other_decisions(batch: Batch) -> InputError:
     return InputError(
         f"the run cannot be taken up: from batch {batch.batch_id} on, this memprog decides otherwise than the one that "
-        "wrote the journal; `memprog program --array --full` starts anew"
+        "wrote the journal; the same command with --full in the place of --resume starts anew"
     )

@@ -29,7 +29,7 @@ from memprog.session.allowance import Allowance
 from memprog.session.blobs import Blob, once, pulse_blob, seen_blob, seen_of
 from memprog.session.entries import PULSE
 from memprog.session.journal import Journal
-from memprog.session.limits import Permissions, check_pulses, check_read, tightened
+from memprog.session.limits import Permissions, check_pulses, check_read, check_widths, tightened
 from memprog.session.plan import read_groups
 
 UNKNOWN_FACTOR = 1.3
@@ -64,6 +64,10 @@ class Session:
             limits: tighter than the profile's.
             allowance: what this invocation may spend; without bound by default.
             spent_life: (arrays, rows, columns) pulses the cells have had before this session; none by default.
+
+        Raises:
+            InputError: the chip is not of the profile's size.
+            LimitError: the limits are wider than the profile's.
         """
         size, wanted = chip.geometry, profile.geometry
         if (size.rows, size.columns) != (wanted.rows, wanted.columns):
@@ -90,6 +94,15 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Bring outputs to zero on every way out."""
         self.close()
+
+    def check_possible(self) -> None:
+        """Refuse limits under which no cell can be read or pulsed, before anything begins.
+
+        Raises:
+            LimitError: names the limit.
+        """
+        check_widths(self._limits)
+        check_read(self._spec(1, 0.0, None), self._limits)
 
     @property
     def identity(self) -> Identity:
