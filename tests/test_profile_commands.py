@@ -277,3 +277,17 @@ def test_a_window_that_no_verify_could_certify_is_refused_before_the_first_pulse
     with pytest.raises(LimitError, match="cannot be certified"):
         program(bench.workspace, profile=bench.profile, verify=False)
     assert wear_of(bench).sum() == 0
+
+
+@pytest.mark.parametrize("words", [("info",), ("program", "--array", "--dry-run"), ("restore", "--yes"), ("verify",)])
+def test_whoever_forgets_the_file_of_an_own_profile_is_told_to_give_it(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = make_bench(tmp_path, rows=4, columns=4, seed=1)
+    monkeypatch.chdir(tmp_path)
+    place = ["--workspace", str(bench.workspace.folder)]
+    sentence = "was made with profile 'small', which does not come with memprog: give its file with --profile"
+    assert sentence in refusal(capsys, *words, *place, code=3)
+    (tmp_path / "memprog.yaml").write_text(f"profile: {bench.profile}\n")
+    if words[0] in {"info", "program"}:
+        assert main([*words, *place]) == 0

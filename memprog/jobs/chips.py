@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memprog.chip import Chip, Identity
-from memprog.errors import ChipFileError, InputError, LimitError
+from memprog.errors import ChipFileError, InputError, LimitError, brief
 from memprog.files import make_folder
 from memprog.image import read_image
 from memprog.jobs.workspace import Workspace
@@ -24,7 +24,7 @@ from memprog.locks import owned
 from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile, load_profile, profile_names
 from memprog.protocol import Reason
 from memprog.report.chip import ChipReport
-from memprog.session import ChipRecord, Journal, Session, is_past
+from memprog.session import ChipRecord, Journal, Session, fates, is_past
 from memprog.simchip import SimChip, create, summary_of
 
 
@@ -245,11 +245,30 @@ def pulses_of_chip(workspace: Workspace) -> int:
 
 
 def profile_of_chip(workspace: Workspace, profile: str | None) -> ChipProfile:
-    """The profile asked for, else the one the workspace's simulated chip was made with, else the default."""
-    if profile is None and workspace.chip_path.exists():
-        name = summary_of(workspace.chip_path).profile
-        profile = name if name in profile_names() else None
-    return load_profile(profile) if profile else bundled_profile(DEFAULT_PROFILE)
+    """The profile asked for, else the one the workspace's simulated chip was made with, else the default.
+
+    Raises:
+        InputError: the chip's is not one that comes with memprog, or what was asked for is no profile.
+    """
+    if profile is not None:
+        return load_profile(profile)
+    if not workspace.chip_path.exists():
+        return bundled_profile(DEFAULT_PROFILE)
+    return own_profile(summary_of(workspace.chip_path).profile, f"the chip in {workspace.chip_path}")
+
+
+def own_profile(name: str, whose: str) -> ChipProfile:
+    """The profile that a chip or an image says it was made with.
+
+    Raises:
+        InputError: it does not come with memprog; where its file is nobody knows.
+    """
+    if name not in profile_names():
+        raise InputError(
+            f"{whose} was made with profile '{brief(name)}', which does not come with memprog: "
+            "give its file with --profile, or with profile: in memprog.yaml"
+        )
+    return bundled_profile(name)
 
 
 def chip_report(
@@ -269,7 +288,7 @@ def chip_report(
         if workspace.journal_path.exists():
             with contextlib.closing(Journal.reading(workspace.journal_path)) as journal:
                 if is_past(journal, chip, name := name_of(journal, chip)):
-                    record.count(journal, name)
+                    record.count(journal, name, fates(journal, chip, name))
         return ChipReport(
             simulated=chip.identity.simulated,
             chip=chip_facts(chip.identity),

@@ -12,6 +12,7 @@ import numpy as np
 from memprog.chip import Cells, ChipGeometry, FloatArray, Mask
 from memprog.errors import ImageError, InputError
 from memprog.image import Image, read_image
+from memprog.jobs.chips import own_profile
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile, load_profile
 
@@ -57,7 +58,7 @@ def open_image(workspace: Workspace, profile: str | None) -> tuple[Image, ChipPr
     if not workspace.image_path.exists():
         raise ImageError(f"there is no image in {workspace.folder}; `memprog load-weights FILE` makes one")
     image = read_image(workspace.image_path)
-    kind = load_profile(profile or image.profile_name)
+    kind = load_profile(profile) if profile else own_profile(image.profile_name, f"{workspace.image_path}")
     if image.profile_sha256 != kind.sha256:
         raise ImageError(
             f"{workspace.image_path} was made for profile {image.profile_name} ({image.profile_sha256[:8]}), "
