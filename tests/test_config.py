@@ -251,7 +251,7 @@ def test_the_command_line_can_undo_what_is_configured(
         ("limits: {set_max_v: high}", "limits: it must be a number, not 'high'"),
         ("limits: {set_max_v: .nan}", "limits: 'nan' is not a finite number"),
         ("limits: 3", "limits: it must be a mapping"),
-        ("yes: true", "there is no setting True"),
+        ("yes: true", "yes cannot be configured"),
         ("'yes': true", "yes cannot be configured"),
         ("full: true", "full cannot be configured"),
         ("resume: true", "resume cannot be configured"),
@@ -414,3 +414,22 @@ def test_a_folder_that_is_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("profile: nope", "there is no profile 'nope'"),
+        ("profile: nope.yaml", "there is no such file"),
+        ("limits: {set_max_v: 9}", "set_max_v 9 is wider than the profile's 2.5"),
+        ("yes: true", "yes cannot be configured"),
+    ],
+)
+def test_validate_looks_at_what_a_setting_stands_for(
+    text: str, sentence: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.project.write_text(text)
+    assert main(["config", "validate"]) == 3
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert str(place.project) in err

@@ -218,6 +218,8 @@ def _settings(content: Mapping[Any, Any], path: Path) -> dict[str, Found]:
 
 def _known(key: object, known: Collection[str]) -> str:
     """Let a known key pass; of an unknown one say which it may have been meant to be."""
+    if key is True:  # YAML takes a bare yes for a truth
+        key = "yes"
     if isinstance(key, str) and key in known:
         return key
     if isinstance(key, str) and (key in {"yes", "full", "resume", "recheck", "force"} or key.startswith("allow_")):

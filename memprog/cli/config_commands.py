@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from memprog.cli import config
 from memprog.cli.console import Console
 from memprog.cli.options import with_console, with_every_setting, with_plain_console
 from memprog.cli.text import Fields, facts, visible
+from memprog.errors import InputError, LimitError
 
 
 @click.command()
@@ -40,8 +42,31 @@ def validate(console: Console, file: Path | None) -> None:
 
     files = config.standing_files() if file is None else [file]
     found = config.find(None) if file is None else config.read_file(file)
+    _check_profile(found)
     keys, origins = sorted(found), sorted({one.origin for one in found.values()} | {str(path) for path in files})
     console.show_fields(headed({"passed": True, "keys": keys, "origins": origins}), _verdict)
+
+
+def _check_profile(found: Mapping[str, config.Found]) -> None:
+    """Look for the profile, and whether limits are within it, or within the default where none is set.
+
+    Raises:
+        InputError: no such profile, or one that breaks the schema, or a limit that is wider than its.
+    """
+    from memprog.profile import DEFAULT_PROFILE, load_profile
+    from memprog.session import tightened
+
+    said = found.get("profile")
+    try:
+        profile = load_profile(DEFAULT_PROFILE if said is None else said.value)
+    except InputError as error:
+        raise InputError(f"{'' if said is None else said.origin}: profile: {error}") from error
+    for key, one in found.items():
+        if key.startswith("limits."):
+            try:
+                tightened(profile.limits, **{key.removeprefix("limits."): one.value})
+            except LimitError as error:
+                raise InputError(f"{one.origin}: limits: {error}") from error
 
 
 def _lines(settings: Fields, with_origin: bool) -> list[str]:
