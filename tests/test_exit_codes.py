@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -187,9 +188,10 @@ def test_errors_that_cannot_be_said_keep_their_exit_code(bench: Bench, tmp_path:
         assert run(STUB, "return 1 / 0", "status", stderr=full, env=environment(TMPDIR=str(tmp_path))).code == 70
 
 
-def way_on(stopped: dict[str, Any]) -> str:
+def way_on(bench: Bench, stopped: dict[str, Any]) -> str:
     """What is added to the sentence of a run that can be taken up."""
-    return f"; `memprog program --resume` goes on where run {stopped['run_id']} stopped\n"
+    command = shlex.join(["memprog", *on(bench, "program", "--resume")])
+    return f"; `{command}` goes on where run {stopped['run_id']} stopped\n"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def way_on(stopped: dict[str, Any]) -> str:
 def test_4_instrument_or_the_wire_failed(body: str, sentence: str, bench: Bench) -> None:
     ended = run(ON_CHIP, body, *on(bench, "program", "--array", "--quiet"))
     (stopped,) = runs_of(bench)
-    assert ended == Ended(4, "", sentence.rstrip() + way_on(stopped))
+    assert ended == Ended(4, "", sentence.rstrip() + way_on(bench, stopped))
     assert stopped["state"] == "stopped"
 
 
@@ -250,7 +252,7 @@ def test_6_and_130_stopped_early_and_recorded(names: tuple[str, ...], code: int,
             child.send_signal(getattr(signal, name))
         ended = finish(child)
     (stopped,) = runs_of(bench)
-    assert (ended.code, ended.out, ended.err) == (code, "", sentence.rstrip() + way_on(stopped))
+    assert (ended.code, ended.out, ended.err) == (code, "", sentence.rstrip() + way_on(bench, stopped))
     # The second Ctrl-C may be quicker than the note of how it ended: then the run looks as after a kill.
     assert stopped["state"] in ({"stopped", "running"} if names == ("SIGINT", "SIGINT") else {"stopped"})
 

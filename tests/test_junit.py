@@ -152,7 +152,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         (InstrumentError("the link was lost"), 4, "the link was lost"),
         (LimitError("refused"), 5, "refused"),
         (StoppedError("stopped"), 6, "stopped"),
-        (KeyboardInterrupt(), 130, "KeyboardInterrupt"),
+        (KeyboardInterrupt(), 130, "interrupted"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), 4, "reset"),
     ],
     ids=lambda value: type(value).__name__,

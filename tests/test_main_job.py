@@ -223,7 +223,7 @@ def test_a_run_that_is_stopped_leaves_a_chip_that_can_be_programmed(number: int,
         child.send_signal(number)
         _, err = child.communicate(timeout=60)
     assert (child.returncode, err.count("\n")) == (code, 1)
-    assert "`memprog program --resume` goes on" in err
+    assert "`memprog program --resume " in err
     assert memprog(tmp_path, "program", "--array", *profile).code == 5
     again = memprog(tmp_path, "program", "--resume", *profile, "--no-verify", "--format", "json")
     assert again.code == exit_code(again.fields)

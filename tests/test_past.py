@@ -78,7 +78,7 @@ def test_an_older_copy_that_another_journal_pulsed_last_is_not_taken_for_the_chi
     assert run_killed(bench, Kill("after journal cells", 1), "program", "--array", "--no-verify", "--yes")
     shutil.copy(older, bench.workspace.chip_path)
     refused = run_on(bench, "program", "--resume", "--no-verify")
-    assert (refused.code, "or is an older copy; `memprog program --array --full` starts" in refused.err) == (3, True)
+    assert (refused.code, "or is an older copy; `memprog program --array --full " in refused.err) == (3, True)
     told = run_on(bench, "program", "--array")
     assert (told.code, "--resume" in told.err) == (5, False), "what is refused is not named as a way on"
     assert run_on(bench, *NO_WAY_ELSE).code in {0, 1}
@@ -101,7 +101,7 @@ def test_a_restore_begun_anew_brings_back_what_the_first_was_to(kill: Kill, benc
     first = program(bench.workspace, profile=bench.profile, verify=False)
     assert run_killed(bench, kill, "restore", "--yes", "--no-verify")
     plain = run_on(bench, "restore", "--yes", "--no-verify")
-    assert (plain.code, "`memprog restore --full --yes` starts anew" in plain.err) == (5, True)
+    assert (plain.code, "`memprog restore --full --yes " in plain.err) == (5, True)
     assert run_on(bench, "restore", "--full", "--yes", "--no-verify").code in {0, 1}
     newest, killed, _ = runs(bench.workspace).runs
     assert (newest["restores"], killed["restores"]) == (first.run_id, first.run_id)
@@ -213,7 +213,9 @@ def test_a_run_is_taken_up_where_chip_or_journal_lie_now(what: str, bench: Bench
         with contextlib.suppress(FileNotFoundError):
             chip.with_name("chip.sim.record").rename(chip.with_name("board7.sim.record"))
     places = ("--chip", str(moved.workspace.chip_path), "--journal", str(moved.workspace.journal_path))
-    assert memprog(*on(bench, "status"), *places, "--format", "json").fields["next_step"].endswith("--resume")
+    assert (
+        memprog(*on(bench, "status"), *places, "--format", "json").fields["next_step"].count("memprog program --resume")
+    )
     assert run_on(bench, "program", "--resume", "--no-verify", *places).code in {0, 1}
     np.testing.assert_array_equal(record_of(moved)[0], wear_of(moved))
 

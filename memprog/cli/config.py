@@ -35,6 +35,8 @@ COMMAND_LINE = "command line"
 
 FOUND, TROUBLE, FILES = "memprog.configuration", "memprog.trouble", "memprog.files"
 """Where a context keeps what was found, why nothing could be, and which files were looked into."""
+CHOSEN = "memprog.chosen"
+"""Where it keeps the file of ``--config``."""
 
 Holds = tuple[str, tuple[type, ...]]
 """How a sentence names a kind of value, and its types in a file."""

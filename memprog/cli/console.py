@@ -7,7 +7,7 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +30,14 @@ _LOGGERS = ("memprog", "memprog_drivers")
 
 @dataclass(kw_only=True)
 class Invocation:
-    """One command line: its words, memprog in front, and the console of the command as soon as it has one."""
+    """One command line: its words, memprog in front, and of the command, when it begins, its console and options.
+
+    ``given`` holds the options that commands in advice need, too; see advice.
+    """
 
     words: tuple[str, ...]
     console: Console | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from memprog.cli import sentences
 from memprog.cli.app import app
 from memprog.cli.console import Invocation
 from memprog.cli.signals import Wishes, caught
@@ -22,9 +23,6 @@ from memprog.errors import (
     EXIT_USAGE,
     MemprogError,
 )
-
-_REPORTED = 300
-"""Letters of a foreign error that the sentence repeats; the log has the rest."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,10 +103,10 @@ def _report(ending: int | BaseException, invocation: Invocation) -> None:
     if isinstance(ending, BrokenPipeError):
         silence(sys.stdout)
         return
-    message = _message(ending, invocation.words)
+    message = _message(ending, invocation)
     if message is None or isinstance(ending, int):
         return
-    notes = _notes(ending)
+    notes = sentences.notes(ending, invocation.given)
     if isinstance(ending, click.ClickException):
         ending.show()
     else:
@@ -118,43 +116,16 @@ def _report(ending: int | BaseException, invocation: Invocation) -> None:
         invocation.console.fail(_code(ending), message, notes)
 
 
-def _message(ending: int | BaseException, words: Sequence[str]) -> str | None:
+def _message(ending: int | BaseException, invocation: Invocation) -> str | None:
     """What there is to say of an ending; None for nothing."""
     match ending:
         case int() | click.exceptions.Exit():
             return None
-        case click.ClickException():
-            return ending.format_message()
-        case click.Abort() | KeyboardInterrupt():
-            return "interrupted"
-        case MemprogError():
-            return str(ending)
-        case OSError():
-            return _os_sentence(ending)
-        case MemoryError():
-            return f"there is not enough memory for this ({_text(ending)})"
         case SystemExit() if _code(ending) != EXIT_INTERNAL:
             return None
         case _:
-            return _crash_message(ending, words)
-
-
-def _notes(ending: BaseException) -> list[str]:
-    """What was noted on the way out, such as how to go on."""
-    return list(getattr(ending, "__notes__", [])) if isinstance(ending, MemprogError | KeyboardInterrupt) else []
-
-
-def _os_sentence(error: OSError) -> str:
-    reason = error.strerror or str(error) or type(error).__name__
-    return f"{error.filename}: {reason}" if error.filename else reason
-
-
-def _text(error: BaseException) -> str:
-    """Kind and text of a foreign error on one line; even asking for the text may fail."""
-    text = ""
-    with contextlib.suppress(Exception):
-        text = " ".join(str(error).split())[:_REPORTED]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+            said = sentences.message(ending, invocation.given)
+            return _crash_message(ending, invocation.words) if said is None else said
 
 
 def _crash_message(error: BaseException, words: Sequence[str]) -> str:
@@ -162,7 +133,7 @@ def _crash_message(error: BaseException, words: Sequence[str]) -> str:
     with contextlib.suppress(Exception):
         log = _write_crash_log(error, words)
     where = f"the log is {log}" if log else "and no log could be written"
-    return f"memprog failed inside ({_text(error)}); {where}"
+    return f"memprog failed inside ({sentences.foreign(error)}); {where}"
 
 
 def _write_crash_log(error: BaseException, words: Sequence[str]) -> str:
@@ -186,6 +157,6 @@ def _flushed(code: int) -> int:
         silence(sys.stdout)
     except (OSError, ValueError) as error:
         silence(sys.stdout)
-        say(f"Error: standard output: {_os_sentence(error) if isinstance(error, OSError) else error}")
+        say(f"Error: standard output: {sentences.os_sentence(error) if isinstance(error, OSError) else error}")
         return code or EXIT_INPUT
     return code

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from memprog.cli import sentences
+from memprog.cli.console import Invocation
 from memprog.cli.options import Command, argv
 from memprog.cli.outputs import check_path
 from memprog.cli.streams import say
@@ -83,12 +85,19 @@ class JUnitFile:
             return
         from memprog.report.junit import junit_error
 
-        kind = type(error).__name__
         try:
-            _write(self.path, junit_error(str(error) or kind, kind, self.argv))
+            _write(self.path, junit_error(_sentence(error), type(error).__name__, self.argv))
         except InputError as unwritable:
             if not self.quiet:
                 say(f"Warning: {unwritable}")
+
+
+def _sentence(error: BaseException) -> str:
+    """Say what standard error will; of a crash, whose log is not written yet, what it was."""
+    invocation = click.get_current_context().find_object(Invocation)
+    given = {} if invocation is None else invocation.given
+    said = sentences.message(error, given) or sentences.foreign(error)
+    return "; ".join([said, *sentences.notes(error, given)])
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from memprog.cli import config, kinds
+from memprog.cli.advice import given_options
 from memprog.cli.console import Console, Invocation
 from memprog.cli.outputs import check_paths
 from memprog.errors import InputError, InstrumentError
@@ -34,6 +35,7 @@ def _configure(context: click.Context, _: click.Parameter, chosen: Path | None) 
     """Let what files and environment say stand where the command line says nothing."""
     if context.resilient_parsing:  # a shell asks for completions
         return
+    context.meta[config.CHOSEN] = chosen
     context.meta[config.FILES] = [] if chosen is None else [chosen]
     context.meta[config.FILES] += config.standing_files()
     try:
@@ -191,7 +193,7 @@ def with_plain_console(command: Command) -> Command:
         )
         invocation = context.find_object(Invocation)
         if invocation is not None:
-            invocation.console = settings
+            invocation.console, invocation.given = settings, given_options(context)
         if config.TROUBLE in context.meta:
             raise context.meta[config.TROUBLE]
         check_paths(context)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memprog.cli.advice import completed_command, given_options
 from memprog.cli.console import Console
 from memprog.cli.options import with_console, with_workspace
 from memprog.cli.text import Fields, facts
@@ -21,7 +22,10 @@ def status(console: Console, workspace: Workspace) -> None:
     """Say what is in the workspace and what to do next."""
     from memprog.jobs.status import status as look
 
-    console.show(look(workspace), _lines)
+    fields = look(workspace).to_dict()
+    reason, _, command = fields["next_step"].rpartition(": ")
+    ready = completed_command(command, given_options(click.get_current_context()))
+    console.show_fields(fields | {"next_step": f"{reason}: {ready}"}, _lines)
 
 
 def _lines(fields: Fields) -> list[str]:
