@@ -15,8 +15,12 @@ LOCKS = "MEMPROG_LOCKS"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a process needs to find this checkout, and nothing that steers memprog but where tests keep locks."""
+    """What a process needs to find this checkout, and nothing that steers memprog but where tests keep locks.
+
+    Its output is buffered, as a user's is: what is still to be written when a disk is full comes to light at the end.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MEMPROG_") or key == LOCKS}
+    kept.pop("PYTHONUNBUFFERED", None)
     return kept | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "drivers")])} | more
 
 

@@ -149,7 +149,12 @@ def _write_crash_log(error: BaseException, words: Sequence[str]) -> str:
 
 
 def _flushed(code: int) -> int:
-    """Find out now, not at interpreter exit, whether the last of the output arrived."""
+    """Find out now, not at interpreter exit, which would change the code, whether the last of the output arrived."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        silence(sys.stderr)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

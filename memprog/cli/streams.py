@@ -38,6 +38,7 @@ def write_line(stream: TextIO | None, text: str) -> None:
         silence(stream)
     except OSError:
         if stream is sys.stdout:
+            silence(stream)  # what waits in its buffer would fail once more, at the end
             raise
 
 
