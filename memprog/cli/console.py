@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from memprog.cli.progress import Bar, Feed, Nothing, Plain, Shows
+from memprog.cli.progress import Bar, Feed, Nothing, Plain, Shows, describe
 from memprog.cli.streams import say, write_line
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Console:
 
     def listen(self, progress: Progress) -> None:
         """Show how far a job is; this is the listener that jobs are given."""
+        logging.getLogger("memprog").debug("%s: %s", progress.kind, progress.message or describe(progress))
         if self._display is None:
             self._display = self._choose_display()
         if progress.kind == "stopped":
@@ -136,7 +137,8 @@ class Console:
             return Nothing(None if self.quiet else sys.stderr)
         # A bar in a log is noise, so one that was asked for appears on a terminal only, too.
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
-        return Bar(sys.stderr) if on_terminal and self.progress != "plain" else Plain(sys.stderr)
+        in_peace = self.progress != "plain" and self.verbose < 2  # every round is logged to the same terminal then
+        return Bar(sys.stderr) if on_terminal and in_peace else Plain(sys.stderr)
 
     def _close_display(self) -> None:
         if self._display is not None:

@@ -14,7 +14,7 @@ import click
 from memprog.cli import config, kinds
 from memprog.cli.advice import given_options
 from memprog.cli.console import Console, Invocation
-from memprog.cli.outputs import check_paths
+from memprog.cli.outputs import check_paths, folder_of_output
 from memprog.errors import InputError, InstrumentError
 
 if TYPE_CHECKING:
@@ -79,8 +79,13 @@ _OUTPUT: Sequence[Decorator] = (
         help="How to show progress on standard error; a bar appears on a terminal only.",
     ),
     setting("quiet", "-q", "--quiet/--no-quiet", help="Only the result and errors."),
-    click.option("-v", "--verbose", count=True, help="Log to standard error; twice for more."),
-    setting("log_file", "--log-file", help="Append everything that is logged to this file."),
+    click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        help="Log to standard error what began and how it ended; twice for every round, too.",
+    ),
+    setting("log_file", "--log-file", help="Append to this file what -vv logs."),
 )
 
 _CHIP: Sequence[Decorator] = (
@@ -197,7 +202,7 @@ def with_plain_console(command: Command) -> Command:
         if config.TROUBLE in context.meta:
             raise context.meta[config.TROUBLE]
         check_paths(context)
-        with settings as console, _lost_links_are_instrument_errors():
+        with settings as console, folder_of_output(context), _lost_links_are_instrument_errors():
             return command(console=console, **rest)
 
     return _decorated(run, _OUTPUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,41 @@ def check_path(context: click.Context, name: str, path: Path) -> None:
         if owner != name and _same(path, kept):
             mine = _OUTPUTS.get(name, f"the {name}")
             raise InputError(f"{path}: {mine} would take the place of {kind}; nothing was done")
+
+
+@contextlib.contextmanager
+def folder_of_output(context: click.Context) -> Iterator[None]:
+    """Find out before a chip is touched whether the output can be written; its folder is made, and kept on success.
+
+    Raises:
+        InputError: it cannot.
+    """
+    path = context.params.get("out")
+    if not isinstance(path, Path):
+        yield
+        return
+    made = _make_folders(path)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # something lies in there already
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Make the folders that a file needs; give those that were not there, the innermost first."""
+    from memprog.files import make_folder, refuse_kept
+
+    missing = [folder for folder in path.parents if not folder.exists()]
+    make_folder(path.parent)
+    refuse_kept(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written: its folder cannot be written to; nothing was changed")
+    return missing
 
 
 def _workspace(context: click.Context) -> Iterator[Kept]:
