@@ -63,6 +63,17 @@ def refuse_kept(path: Path) -> None:
             raise InputError(f"{path}: holds {kind}, which would be lost; nothing was written")
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a place where a whole file is never put: a folder, a device, a chip, a journal.
+
+    Raises:
+        InputError: one of them stands there.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
+    refuse_kept(path)
+
+
 def refuse_binary(path: Path) -> None:
     """Refuse to write text where something lies that is none: chip, journal, image, weights.
 
@@ -97,9 +108,7 @@ def replace_whole(path: Path, data: bytes) -> None:
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
-        refuse_kept(path)
+        refuse_unwritable(path)
         _clear_left_over(path)
         faults.point("before file")
         with scratch.open("xb") as stream:

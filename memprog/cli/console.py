@@ -83,7 +83,8 @@ class Console:
 
     def listen(self, progress: Progress) -> None:
         """Show how far a job is; this is the listener that jobs are given."""
-        logging.getLogger("memprog").debug("%s: %s", progress.kind, progress.message or describe(progress))
+        if logging.getLogger("memprog").isEnabledFor(logging.DEBUG):
+            logging.getLogger("memprog").debug("%s: %s", progress.kind, progress.message or describe(progress))
         if self._display is None:
             self._display = self._choose_display()
         if progress.kind == "stopped":

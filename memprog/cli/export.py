@@ -10,7 +10,6 @@ import click
 from memprog.cli.console import Console
 from memprog.cli.options import ChipChoice, out_option, with_chip, with_console, with_workspace
 from memprog.cli.text import Fields, chip_line, facts, shape, share, table
-from memprog.errors import InputError
 
 if TYPE_CHECKING:
     from memprog.jobs.workspace import Workspace
@@ -25,20 +24,8 @@ def export(console: Console, choice: ChipChoice, workspace: Workspace, out: Path
     """Write the weights as the chip holds them: same names, shapes and dtypes as they came in."""
     from memprog.jobs.export_chip import export as export_chip
 
-    _check_suffix(out, workspace)
     report = export_chip(workspace, out_path=out, listener=console.listen, **choice.keywords())
     console.show(report, _lines)
-
-
-def _check_suffix(out: Path, workspace: Workspace) -> None:
-    """Refuse before the chip is read what could not be written after it."""
-    from memprog.image import read_image
-
-    if not workspace.image_path.exists():
-        return  # the job says so
-    form = read_image(workspace.image_path).weights_format
-    if out.suffix.lower() != f".{form}":
-        raise InputError(f"{out}: the weights came as .{form} and go out as .{form}; nothing was written")
 
 
 def _lines(fields: Fields) -> list[str]:

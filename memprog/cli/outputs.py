@@ -72,13 +72,11 @@ def folder_of_output(context: click.Context) -> Iterator[None]:
 
 def _make_folders(path: Path) -> list[Path]:
     """Make the folders that a file needs; give those that were not there, the innermost first."""
-    from memprog.files import make_folder, refuse_kept
+    from memprog.files import make_folder, refuse_unwritable
 
     missing = [folder for folder in path.parents if not folder.exists()]
     make_folder(path.parent)
-    refuse_kept(path)
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: cannot be written: it is no ordinary file; nothing was changed")
+    refuse_unwritable(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path}: cannot be written: its folder cannot be written to; nothing was changed")
     return missing

@@ -17,6 +17,7 @@ from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.report.load import ExportReport
 from memprog.session import Session
+from memprog.weights.files import check_suffix
 
 
 def export(
@@ -38,6 +39,7 @@ def export(
     if out_path.resolve() == workspace.image_path.resolve():
         raise InputError(f"{out_path}: the weights would replace the image; nothing was written")
     image, kind = open_image(workspace, profile)
+    check_suffix(out_path, image.weights_format)
     with reading(
         workspace, kind, backend=backend, expect_serial=expect_serial, timeout_s=timeout_s, label="memprog export"
     ) as session:

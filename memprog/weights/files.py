@@ -79,11 +79,20 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, form: str, metad
     Raises:
         InputError: the path's suffix is another format's, or the folder cannot be written to.
     """
-    if _format_of(path) != form:
-        raise InputError(f"{path}: the weights came as .{form} and go out as .{form}; nothing was written")
+    check_suffix(path, form)
     data = _FORMATS[form].encode(tensors, metadata)
     replace_whole(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def check_suffix(path: Path, form: str) -> None:
+    """Refuse a file whose suffix is not that of the format its weights came in.
+
+    Raises:
+        InputError: it is not.
+    """
+    if path.suffix.removeprefix(".").lower() != form:
+        raise InputError(f"{path}: the weights came as .{form} and go out as .{form}; nothing was written")
 
 
 def _format_of(path: Path) -> str:
