@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from memprog.cli import sentences
-from memprog.cli.console import Invocation
-from memprog.cli.options import Command, argv
+from memprog.cli.options import Command, argv, invocation
 from memprog.cli.outputs import check_path
 from memprog.cli.streams import say
 from memprog.errors import InputError
@@ -94,8 +93,7 @@ class JUnitFile:
 
 def _sentence(error: BaseException) -> str:
     """Say what standard error will; of a crash, whose log is not written yet, what it was."""
-    invocation = click.get_current_context().find_object(Invocation)
-    given = {} if invocation is None else invocation.given
+    given = invocation().given
     said = sentences.message(error, given) or sentences.foreign(error)
     return "; ".join([said, *sentences.notes(error, given)])
 

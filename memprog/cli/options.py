@@ -196,9 +196,8 @@ def with_plain_console(command: Command) -> Command:
             argv=argv(),
             configuration=_configuration(),
         )
-        invocation = context.find_object(Invocation)
-        if invocation is not None:
-            invocation.console, invocation.given = settings, given_options(context)
+        under_way = invocation()
+        under_way.console, under_way.given = settings, given_options(context)
         if config.TROUBLE in context.meta:
             raise context.meta[config.TROUBLE]
         check_paths(context)
@@ -319,8 +318,13 @@ def _unsaid(parameter: str) -> bool:
 
 def argv() -> tuple[str, ...]:
     """Give the words of the command line, with memprog in front."""
-    invocation = click.get_current_context().find_object(Invocation)
-    return ("memprog",) if invocation is None else invocation.words
+    return invocation().words
+
+
+def invocation() -> Invocation:
+    """Give the command line under way; one without words where a command is called by itself."""
+    found = click.get_current_context().find_object(Invocation)
+    return Invocation(words=("memprog",)) if found is None else found
 
 
 def _decorated(command: Command, decorators: Sequence[Decorator]) -> Command:

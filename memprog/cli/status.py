@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memprog.cli.advice import completed_command, given_options
+from memprog.cli.advice import completed_command
 from memprog.cli.console import Console
-from memprog.cli.options import with_console, with_workspace
+from memprog.cli.options import invocation, with_console, with_workspace
 from memprog.cli.text import Fields, facts
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def status(console: Console, workspace: Workspace) -> None:
 
     fields = look(workspace).to_dict()
     reason, _, command = fields["next_step"].rpartition(": ")
-    ready = completed_command(command, given_options(click.get_current_context()))
+    ready = completed_command(command, invocation().given)
     console.show_fields(fields | {"next_step": f"{reason}: {ready}"}, _lines)
 
 
