@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from loop_cases import RecorderChip, cells_at, make_bench, pulses_of, recording, small_profile
+from loop_cases import RecorderChip, cells_at, make_bench, pulses_of, recording, small_profile, wear_of
 
 from memprog.chip import Bias, Cells, Pulses
 from memprog.errors import InputError, LimitError
 from memprog.jobs.program import program
+from memprog.jobs.restore import restore
 from memprog.jobs.status import status
-from memprog.profile import ChipProfile, Limits
+from memprog.profile import ChipProfile, Limits, load_profile, profile_names
 from memprog.protocol import Look
-from memprog.session import Journal, Permissions, Session
+from memprog.session import Journal, Permissions, Session, check_possible
 from memprog.session.limits import tightened
 
 PROFILE = small_profile(rows=4, columns=4)
@@ -380,19 +381,53 @@ def test_a_limit_below_nothing_is_not_called_wide() -> None:
         tightened(PROFILE.limits, set_max_v=-1.0)
 
 
-@pytest.mark.parametrize(
-    ("lower", "sentence"),
-    [
-        ({"gate_max_v": 0.01}, "read gate"),
-        ({"read_max_v": 0.01}, "read amplitude"),
-        ({"width_min_ns": 50_000, "width_max_ns": 1000}, "width_min_ns 50000 is above width_max_ns 1000"),
-    ],
-    ids=["gate", "read", "widths"],
-)
-def test_limits_that_nothing_can_keep_are_refused_before_anything_begins(
-    lower: dict[str, float], sentence: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "form_max_v"])
+def test_limits_that_nothing_can_keep_are_refused_before_anything_begins(name: str, tmp_path: Path) -> None:
     bench = make_bench(tmp_path, rows=4, columns=4, seed=1)
-    with pytest.raises(LimitError, match=f"{sentence}.*nothing was applied"):
-        program(bench.workspace, profile=bench.profile, limits=lower)
+    hopeless = 90_000.0 if name == "width_min_ns" else 0.0
+    sentences = []
+    for dry_run in (True, False):
+        with pytest.raises(LimitError, match=rf"{name} \S+ leaves nothing to be done: .*nothing was applied") as error:
+            program(bench.workspace, profile=bench.profile, limits={name: hopeless}, dry_run=dry_run)
+        sentences.append(str(error.value))
+    assert sentences[0] == sentences[1]
     assert status(bench.workspace).runs == []
+    # What the sentence calls enough is enough.
+    found = re.search(r"it must be at (least|most) (\S+);", sentences[0])
+    assert found is not None
+    enough = float(found[2])
+    assert program(bench.workspace, profile=bench.profile, limits={name: enough}, verify=False).cells == 16
+
+
+def test_without_denoise_sub_threshold_pulses_need_no_voltage(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path, rows=4, columns=4, seed=1)
+    report = program(
+        bench.workspace, profile=bench.profile, limits={"sub_threshold_max_v": 0.0}, denoise=False, verify=False
+    )
+    assert report.denoise_pulses_total == 0 < report.pulses_total
+
+
+def test_a_restore_under_limits_that_nothing_can_keep_is_refused(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path, rows=4, columns=4, seed=1)
+    program(bench.workspace, profile=bench.profile, verify=False)
+    given = wear_of(bench)
+    with pytest.raises(LimitError, match="row_current_max_a 0 leaves nothing to be done"):
+        restore(bench.workspace, profile=bench.profile, limits={"row_current_max_a": 0.0}, yes=True)
+    assert (wear_of(bench) == given).all()
+    assert len(status(bench.workspace).runs) == 1
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_that_comes_with_memprog_leaves_something_to_be_done(name: str) -> None:
+    profile = load_profile(name)
+    check_possible(profile, profile.limits)
+
+
+@pytest.mark.parametrize("name", ["set_max_v", "cell_current_max_a"])
+def test_cells_that_limits_keep_from_moving_are_not_called_stuck(name: str, tmp_path: Path) -> None:
+    lower = {"set_max_v": 1.3, "cell_current_max_a": 1e-4}[name]
+    bench = make_bench(tmp_path, rows=8, columns=8, seed=3, simulation__stuck_low_fraction=0.0)
+    report = program(bench.workspace, profile=bench.profile, limits={name: lower}, verify=False)
+    assert report.cells_done < 32
+    assert "stuck_low" not in report.failed_by_reason
+    assert report.failed_by_reason["unreachable"] > 16

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from loop_cases import RecorderChip, small_profile
 
-from memprog.chip import Bias, Cells, Delivered, Pulses
+from memprog.chip import Bias, Cells, Delivered, Pulses, ReadSpec
 from memprog.errors import LimitError
-from memprog.profile import Limits
+from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Look
 from memprog.session import Journal, Permissions, Session, tightened
 
@@ -59,7 +59,7 @@ class Batches:
     gate_v: np.ndarray
     width_ns: np.ndarray
 
-    def within(self, limits: Limits, *, forming: bool) -> np.ndarray:
+    def within(self, limits: Limits, *, conducting_usiemens: float, forming: bool) -> np.ndarray:
         """Batches (batches,) with every pulse within the limits as a person reads them, those a cell aside."""
         highest = np.full(256, np.nan)
         highest[[int(bias) for bias in Bias]] = [voltage_of(limits, bias) for bias in Bias]
@@ -68,12 +68,12 @@ class Batches:
         fine = (self.amplitude_v >= 0) & (self.amplitude_v <= highest[self.bias])
         fine &= (self.gate_v >= 0) & (self.gate_v <= limits.gate_max_v)
         fine &= (self.width_ns >= limits.width_min_ns) & (self.width_ns <= limits.width_max_ns)
-        fine &= self.amplitude_v * IN_A_PULSE * 1e-6 <= limits.cell_current_max_a
+        fine &= self.amplitude_v * conducting_usiemens * 1e-6 <= limits.cell_current_max_a
         return np.asarray((fine | (np.arange(MOST) >= self.length[:, None])).all(axis=1))
 
-    def near_current(self, limits: Limits) -> np.ndarray:
+    def near_current(self, limits: Limits, conducting_usiemens: float) -> np.ndarray:
         """Batches with a pulse so near the current limit that the rounding of a reading decides."""
-        share = self.amplitude_v * IN_A_PULSE * 1e-6 / limits.cell_current_max_a
+        share = self.amplitude_v * conducting_usiemens * 1e-6 / limits.cell_current_max_a
         return np.asarray((np.abs(share - 1.0) < 1e-6).any(axis=1))
 
 
@@ -100,10 +100,21 @@ def generated_limits(rng: np.random.Generator) -> dict[str, float]:
 
 
 def generated_tightening(rng: np.random.Generator, limits: Limits) -> dict[str, float]:
-    """Some limits lowered, down to nothing now and then; reads and the number of pulses stay possible."""
-    names = [name for name in NAMES if not name.startswith(("read", "row", "gate")) and name != "width_max_ns"]
-    chosen = rng.choice(names, int(rng.integers(0, 4)), replace=False)
-    return {str(name): tighter(getattr(limits, str(name)), float(rng.uniform(0.3, 1.0)), str(name)) for name in chosen}
+    """Some limits lowered; now and then so far that no cell may be read, and so none pulsed."""
+    chosen = rng.choice(NAMES, int(rng.integers(0, 4)), replace=False)
+    factors = {"row_current_max_a": (0.02, 0.3), "gate_max_v": (0.7, 1.0), "read_max_v": (0.6, 1.0)}
+    return {
+        str(name): tighter(getattr(limits, str(name)), float(rng.uniform(*factors.get(name, (0.3, 1.0)))), str(name))
+        for name in chosen
+    }
+
+
+def may_read(profile: ChipProfile, limits: Limits) -> bool:
+    """Whether cells that were never read may be, as a person reads the limits."""
+    readout = profile.readout
+    drawn_a = 1.3 * profile.levels.max_usiemens * 1e-6 * readout.read_v
+    within_volts = readout.read_v <= limits.read_max_v and readout.read_gate_v <= limits.gate_max_v
+    return within_volts and drawn_a <= limits.row_current_max_a
 
 
 def tighter(value: float, factor: float, name: str) -> float:
@@ -139,7 +150,10 @@ def generated_batches(rng: np.random.Generator, limits: Limits, count: int) -> B
 
 
 def fired(rng: np.random.Generator, count: int) -> tuple[int, int]:
-    """Send batches under limits of their own; returns how many reached the chip, and how many were sent."""
+    """Send batches under limits of their own; returns how many reached the chip, and how many were sent.
+
+    A cell that may not be read counts as beyond the range of the converter when it is pulsed.
+    """
     profile = small_profile(rows=ROWS, columns=COLUMNS, limits=generated_limits(rng))
     limits = tightened(profile.limits, **generated_tightening(rng, profile.limits))
     forming = bool(rng.random() < 0.3)
@@ -154,9 +168,17 @@ def fired(rng: np.random.Generator, count: int) -> tuple[int, int]:
         permissions=Permissions(forming=forming),
         spent_life=lived,
     )
-    session.look(everywhere, Look(stage="check", cells=np.arange(ROWS * COLUMNS), samples=1, interval_s=0.0))
+    readable = may_read(profile, limits)
+    try:
+        session.look(everywhere, Look(stage="check", cells=np.arange(ROWS * COLUMNS), samples=1, interval_s=0.0))
+    except LimitError:
+        assert not readable, limits
+    assert len(chip.reads) == readable
+    assert all(most_drawn_a(spec) <= limits.row_current_max_a for _, spec in chip.reads)
     batches = generated_batches(rng, limits if rng.random() < 0.5 else profile.limits, count)
-    within, near = batches.within(limits, forming=forming), batches.near_current(limits)
+    conducting_usiemens = IN_A_PULSE if readable else 1.5e6 * profile.readout.range_a / profile.readout.read_v
+    within = batches.within(limits, conducting_usiemens=conducting_usiemens, forming=forming)
+    near = batches.near_current(limits, conducting_usiemens)
     most = np.minimum(limits.pulses_per_cell_run, limits.pulses_per_cell_life - lived.ravel())
     spent = np.zeros(ROWS * COLUMNS, dtype=int)
     for k in range(count):
@@ -167,9 +189,15 @@ def fired(rng: np.random.Generator, count: int) -> tuple[int, int]:
         assert reached == expected or near[k], (k, limits)
         spent[at] += reached
     check_all(chip, limits, forming=forming)
-    assert len(chip.batches) == journal.intended == journal.recorded - 1
+    assert len(chip.batches) == journal.intended == journal.recorded - readable
     assert (np.bincount(cells_of(chip), minlength=ROWS * COLUMNS) <= np.maximum(most, 0)).all()
     return len(chip.batches), count
+
+
+def most_drawn_a(spec: ReadSpec) -> float:
+    """The most that cells sensed together draw."""
+    assert spec.group is not None
+    return float(np.bincount(spec.group).max()) * CONDUCTANCE * 1e-6 * spec.read_v
 
 
 def reaches(session: Session, cells: Cells, batches: Batches, k: int, to: slice) -> bool:

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from loop_cases import OFFSET_A, RecorderChip, cells_at, pulses_of, recording, small_profile
 
 from memprog.chip import Bias, Cells, ChipGeometry, Status
-from memprog.errors import InputError, InstrumentError
+from memprog.errors import InputError, InstrumentError, LimitError
 from memprog.protocol import Look
 from memprog.session import Session
 from memprog.session.limits import tightened
-from memprog.session.plan import read_groups
-from memprog.session.session import UNKNOWN_FACTOR
+from memprog.session.plan import UNKNOWN_FACTOR, most_read_a, read_groups
 
 PROFILE = small_profile(arrays=2, rows=4, columns=8)
 
@@ -96,6 +95,32 @@ def test_a_run_with_a_lower_row_current_senses_fewer_cells_together(tmp_path: Pa
         assert spec.group is not None
         drawn_a = np.bincount(spec.group) * 1000e-6 * spec.read_v
         assert drawn_a.max() <= lower_a
+    journal.close()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.93])
+def test_a_cell_never_read_is_not_read_where_it_alone_may_draw_too_much(share: float, tmp_path: Path) -> None:
+    chip, cells = RecorderChip(PROFILE), whole_array(0)
+    limits = tightened(PROFILE.limits, row_current_max_a=share * most_read_a(PROFILE))
+    session, journal = recording(tmp_path / "j", chip, limits=limits)
+    with pytest.raises(LimitError, match=r"expected read current \S+ A is outside 0\.\..*32 cell.*nothing was applied"):
+        session.look(cells, look_at(cells))
+    assert (chip.reads, list(journal.batches("run"))) == ([], [])
+    journal.close()
+
+
+def test_a_cell_about_to_draw_too_much_alone_is_not_read(tmp_path: Path) -> None:
+    chip, cells = RecorderChip(PROFILE), whole_array(0)
+    most_a = most_read_a(PROFILE)
+    session, journal = recording(tmp_path / "j", chip, limits=tightened(PROFILE.limits, row_current_max_a=most_a))
+    session.look(cells, look_at(cells))
+    target = np.full(32, 1000.0)
+    target[7] = 1.001 * most_a / (1.15e-6 * PROFILE.readout.read_v)
+    session.expect(cells, target)
+    with pytest.raises(LimitError, match=r"expected read current .*1 cell.*nothing was applied"):
+        session.look(cells, look_at(cells))
+    session.look(cells.take(np.flatnonzero(target == 1000.0)), look_at(cells_at(*[(0, 0, 0)] * 31)))
+    assert len(chip.reads) == 2
     journal.close()
 
 

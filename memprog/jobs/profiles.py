@@ -101,12 +101,15 @@ def validate_profiles(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _verdict(path: Path) -> dict[str, Any]:
-    from memprog.jobs.verify import check_window  # the other commands do without the whole loop
+    # The other commands do without the whole loop.
+    from memprog.jobs.verify import check_window
+    from memprog.session import check_possible
 
     verdict: dict[str, Any] = {"path": str(path), "passed": False, "name": None, "sha256": None, "error": None}
     try:
         profile = read_profile(path)
         check_window(profile)
+        check_possible(profile, profile.limits)
     except (ProfileError, LimitError) as error:
         return verdict | {"error": str(error)}
     return verdict | {"passed": True, "name": profile.name, "sha256": profile.sha256}

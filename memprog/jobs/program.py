@@ -15,7 +15,7 @@ from memprog.jobs.holding import ANEW_WITH, OVERWRITE, Held, hold, peek
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part, check_on_chip, choose, open_image, part_of, utc_now
 from memprog.jobs.summing import plan_report, run_report
-from memprog.jobs.verify import check_window, verify_part
+from memprog.jobs.verify import verify_part
 from memprog.jobs.workspace import Workspace
 from memprog.jobs.writing import Caller, Task, Writing
 from memprog.profile import ChipProfile, Limits
@@ -79,7 +79,7 @@ def program(
         image=image, kind=kind, arrays=arrays, region=region, cells=cells, denoise=denoise, limits=dict(limits or {})
     )
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
-    task = asked.task(full=full, recheck=recheck)
+    task = asked.task(full=full, recheck=recheck).check()
     if dry_run:
         task = _rehearse(workspace, asked, task, wanted, resume=resume, yes=yes)
         return plan_report(task, utc_now(), (caller or Caller()).argv, min_yield)
@@ -178,8 +178,7 @@ class _Asked:
     limits: Mapping[str, float]
 
     def task(self, *, full: bool, recheck: bool) -> Task:
-        """Make a task of it, which a verify can certify."""
-        check_window(self.kind)
+        """Make a task of it."""
         return Task(
             kind=PROGRAM,
             image_sha256=self.image.sha256,

@@ -13,7 +13,6 @@ from memprog.jobs.holding import Held, hold
 from memprog.jobs.program import Ending, carry_out, check_profile, resumed_task, run_masks
 from memprog.jobs.progress import Listener, ignore
 from memprog.jobs.setup import Part
-from memprog.jobs.verify import check_window
 from memprog.jobs.workspace import Workspace
 from memprog.jobs.writing import Caller, Task
 from memprog.profile import ChipProfile
@@ -61,7 +60,6 @@ def restore(
     if resume and full:
         raise InputError("a run is either taken up or started anew: resume and full exclude each other")
     kind = profile_of_chip(workspace, profile)
-    check_window(kind)
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
     allowance = Allowance(max_pulses=max_pulses, max_time_s=max_time_s)
     ending = Ending(verify=verify, min_yield=min_yield, listener=listener or ignore, caller=caller or Caller())
@@ -107,7 +105,7 @@ def _task(
         recheck=False,
         limits=tightened(kind.limits, **limits),
         restores=source.run_id,
-    )
+    ).check()
 
 
 def _snapshot(journal: Journal, kind: ChipProfile, source: Run) -> Part:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from memprog.analysis.verdict import Verdict, effective_bits, judge_looks, window_floor_usiemens
-from memprog.errors import LimitError
+from memprog.errors import LimitError, ProfileError
 from memprog.jobs.chips import SIM, chip_facts, name_after, reading
 from memprog.jobs.looks import Looks, spread_looks
 from memprog.jobs.progress import Listener, Progress, ignore
@@ -81,7 +81,7 @@ def verify_part(
 ) -> VerifyReport:
     """Compare a chip that a session holds with targets; reasons (n,) are what the last run said of the cells."""
     window = kind.levels.window_usiemens if window_usiemens is None else window_usiemens
-    samples, floor = _samples(kind), check_window(kind, window)
+    samples, floor = _samples(kind), check_window(kind, window_usiemens)
     utc, heard = utc_now(), _Heard(listener or ignore, part)
     looks = spread_looks(session, part, looks=LOOKS, samples=samples, span_s=SPAN_S, after=heard.after)
     target = np.concatenate(part.targets_usiemens)
@@ -120,13 +120,15 @@ def check_window(kind: ChipProfile, window_usiemens: float | None = None) -> flo
     """Refuse a window, by default the profile's, that no verify could certify; gives the smallest one in uS.
 
     Raises:
-        LimitError: names the number that can be certified.
+        ProfileError: it is the profile's; names the number that can be certified. Nothing was applied.
+        LimitError: the same of a window that was asked for.
     """
     window = kind.levels.window_usiemens if window_usiemens is None else window_usiemens
     floor = window_floor_usiemens(kind.readout, kind.levels.max_usiemens, LOOKS * _samples(kind))
-    if not window >= floor:
-        raise LimitError(f"a window of {window:g} uS cannot be certified on this bench; {floor:.3g} uS can")
-    return floor
+    if window >= floor:
+        return floor
+    sentence = f"a window of {window:g} uS cannot be certified on this bench; {floor:.3g} uS can; nothing was applied"
+    raise LimitError(sentence) if window_usiemens is not None else ProfileError(f"profile {kind.name}: {sentence}")
 
 
 def _samples(kind: ChipProfile) -> int:

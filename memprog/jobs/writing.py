@@ -19,6 +19,7 @@ from memprog.errors import InputError, LimitError, MemprogError
 from memprog.jobs.holding import ANEW_WITH, RESUME_WITH, Held, not_begun
 from memprog.jobs.progress import Listener, Progress
 from memprog.jobs.setup import Part, utc_now
+from memprog.jobs.verify import check_window
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Loop, Reason, Stage, waiting_s
 from memprog.report.verify import VerifyReport
@@ -27,6 +28,7 @@ from memprog.session import (
     ArrayOutcome,
     Run,
     Session,
+    check_possible,
     defects_of,
     look_over,
     part_blob,
@@ -55,6 +57,17 @@ class Task:
     recheck: bool
     limits: Limits
     restores: str = ""
+
+    def check(self) -> Task:
+        """Give the task back, if a run of it could do something that a verify could certify.
+
+        Raises:
+            ProfileError: the profile's window is too narrow for its readout.
+            LimitError: nothing could be done under its limits.
+        """
+        check_window(self.profile)
+        check_possible(self.profile, self.limits, denoise=self.denoise)
+        return self
 
     def facts(self, utc: str, caller: Caller) -> dict[str, Any]:
         """What the journal keeps of how a run began."""
@@ -111,7 +124,6 @@ class Writing:
 
     def run(self, session: Session, utc: str) -> None:
         """Write the arrays one after the other; the journal says how it ended, whichever way it did."""
-        session.check_possible()
         self._begin(utc)
         try:
             self._write(session)

@@ -90,7 +90,7 @@ class Loop:
         self._now_s = 0.0
         self._first = np.full(n, np.nan)
         self._unread = np.zeros(n, dtype=np.int64)
-        self._has_moved, self._was_noisy, self._at_limit, self._flipped = (np.zeros(n, dtype=bool) for _ in range(4))
+        self._has_moved, self._was_noisy, self._at_limit, self._strong, self._flipped = np.zeros((5, n), dtype=bool)
         self._raised_v = np.zeros(n)
         self._budget = np.full(n, self._settings.pulse_budget) if budget is None else budget
         if known is not None:
@@ -219,14 +219,15 @@ class Loop:
         """Close cells with the reason that fits what was seen of them.
 
         Stuck is one that was asked to go far, and did not, by pulses that move any other: a SET near the end of what
-        the gate lets through proves nothing.
+        the gate lets through proves nothing, nor does a pulse that the limits of the run keep weak.
         """
         error = self.readback_usiemens[at] - self.target_usiemens[at]
         high = ~(error < 0)
         asked = (self.pulses[at] - self.denoise_pulses[at] >= STUCK_AFTER) & moved(self._first[at], self._goal[at])
         provable = high | self.response.has_room(at, self.response.memristor(self.readback_usiemens[at]))
-        immovable = ~self._has_moved[at] & self._at_limit[at] & asked & provable
-        beyond = self._at_limit[at] & (np.abs(error) > self._settings.landing_windows * self.window_usiemens)
+        immovable = ~self._has_moved[at] & self._at_limit[at] & self._strong[at] & asked & provable
+        near = np.abs(error) <= self._settings.landing_windows * self.window_usiemens
+        beyond = self._at_limit[at] & ~near
         named = [immovable & high, immovable, beyond, self._was_noisy[at]]
         reasons = [Reason.STUCK_HIGH, Reason.STUCK_LOW, Reason.UNREACHABLE, Reason.NOISY]
         self.reason[at] = np.select(named, [int(r) for r in reasons], int(Reason.OUT_OF_BUDGET))
@@ -327,6 +328,7 @@ class Loop:
         amplitude_v = np.minimum(self.response.voltage(at, polarity, memristor, step), most_v)
         shut = (polarity == SET) & (gate_v >= self._limits.gate_max_v)
         self._at_limit[at] = (amplitude_v >= most_v) | shut
+        self._strong[at] = self.response.is_strong(most_v, polarity, memristor)
         return polarity, steps_down(amplitude_v, self._driver.amplitude_lsb_v), gate_v
 
     def _conducting(self, conductance: FloatArray) -> FloatArray:
@@ -379,6 +381,12 @@ class Loop:
 def largest_step(settings: Protocol) -> int:
     """Pulses that a cell may be given between two looks: a switching pulse and a denoising."""
     return settings.sub_threshold_pulses + 1
+
+
+def faintest_v(settings: Protocol) -> tuple[float, float]:
+    """Amplitudes of SET and RESET that move the median cell by as little as any pulse is meant to."""
+    below_v = settings.step_slope_v * float(np.log(settings.step_usiemens / LEAST_STEP_USIEMENS))
+    return settings.set_first_v - below_v, settings.reset_first_v - below_v
 
 
 def waiting_s(settings: Protocol, passes_done: int = 0) -> float:

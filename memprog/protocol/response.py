@@ -114,6 +114,10 @@ class Response:
         margin_v = self.median_v[:, at] - self._first_v
         return np.where(margin_v[SET] > margin_v[RESET], SET, RESET)
 
+    def is_strong(self, driver_v: FloatArray, polarity: PolarityArray, memristor: FloatArray) -> Mask:
+        """Whether a pulse moves cells as different as they are expected to be."""
+        return np.asarray(self.across(driver_v, polarity, memristor) > self._first_v[polarity, 0] + SPREAD_V)
+
     def learn(self, at: IntArray, last: LastPulse, memristor: FloatArray, resolution: FloatArray) -> None:
         """Correct the beliefs about cells ``at`` by what their last pulse did.
 
@@ -133,6 +137,7 @@ class Response:
         limited = (polarity == SET) & (expected > LIMITED * room) & (change > 0.3 * room)
         # If the strongest SET does nothing, this gate ends where the cell is already, or the cell is stuck.
         strongest = (polarity == SET) & (last.across_v[at] > self._limits.set_max_v - STRONGEST_V)
+        strongest &= self.is_strong(last.across_v[at], polarity, before)
         limited |= strongest & (change <= resolution)
         self._learn_gate(at[limited], memristor[limited], gate_v[limited])
         # A step that could not be seen, and was not expected to be, teaches nothing.

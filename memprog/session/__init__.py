@@ -5,6 +5,7 @@ from memprog.session.check import defects_of, look_over, recorded_looks
 from memprog.session.entries import PART, PROGRAM, RESTORE, UNFINISHED, Batch, Fate, Run
 from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, tightened
+from memprog.session.possible import check_possible
 from memprog.session.record import ChipRecord
 from memprog.session.replay import fates, is_left_by, is_past, leads_to, settle
 from memprog.session.run import ArrayOutcome, masks_of, part_blob, program_array
@@ -24,6 +25,7 @@ __all__ = [
     "Permissions",
     "Run",
     "Session",
+    "check_possible",
     "defects_of",
     "fates",
     "is_left_by",

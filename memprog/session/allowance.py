@@ -29,7 +29,7 @@ class Allowance:
             StoppedError: they would be more than allowed; none of them is given.
         """
         if self._max_pulses is not None and self._pulses + pulses > self._max_pulses:
-            next_batch = f"the next batch would exceed {self._max_pulses} by {self._pulses + pulses - self._max_pulses}"
+            next_batch = f"the next batch of {pulses} would exceed the {self._max_pulses} that were allowed"
             raise StoppedError(f"stopped after {self._pulses} pulses; {next_batch}")
         self._pulses += pulses
 

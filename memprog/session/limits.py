@@ -88,8 +88,13 @@ def check_pulses(
     _between(spent_life + 1, 0, limits.pulses_per_cell_life, everywhere, "pulses to one cell over its life", "")
 
 
-def check_read(spec: ReadSpec, limits: Limits) -> None:
-    """Refuse a read that could disturb a cell.
+def check_read(spec: ReadSpec, expected_a: FloatArray, limits: Limits) -> None:
+    """Refuse a read that could disturb a cell, or a cell that alone could be too much for its row's line.
+
+    Args:
+        spec: how cells are to be read.
+        expected_a: (n,) the most each cell may draw in it; NaN is refused.
+        limits: of the profile, or tighter.
 
     Raises:
         LimitError: names the limit broken. Nothing was applied.
@@ -99,17 +104,8 @@ def check_read(spec: ReadSpec, limits: Limits) -> None:
         ("read gate", spec.gate_v, limits.gate_max_v),
     ):
         _between(np.array([value]), 0.0, most, np.ones(1, dtype=bool), name, "V")
-
-
-def check_widths(limits: Limits) -> None:
-    """Refuse limits that no pulse can keep, each of which is fine.
-
-    Raises:
-        LimitError: names both. Nothing was applied.
-    """
-    if limits.width_min_ns > limits.width_max_ns:
-        least, most = f"width_min_ns {limits.width_min_ns:g}", f"width_max_ns {limits.width_max_ns:g}"
-        raise LimitError(f"{least} is above {most}: no pulse is both; {NOTHING}")
+    everywhere = np.ones(len(expected_a), dtype=bool)
+    _between(expected_a, 0.0, limits.row_current_max_a, everywhere, "expected read current", "A")
 
 
 def _between(values: FloatArray | IntArray, least: float, most: float, where: np.ndarray, name: str, unit: str) -> None:

@@ -5,9 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from memprog.chip import Capabilities, Cells, ChipGeometry, FloatArray, IntArray
+from memprog.profile import ChipProfile
 
 MARGIN = 0.93
 """Share of the row current limit that planning uses; the rest is for cells that are not what they were."""
+UNKNOWN_FACTOR = 1.3
+"""A cell never read may conduct this much more than the top level (assumption)."""
+GROWTH_FACTOR = 1.15
+"""A pulse may leave a cell this much above both its last readback and its target (assumption)."""
+
+
+def expected_a(readback_usiemens: FloatArray, target_usiemens: FloatArray, profile: ChipProfile) -> FloatArray:
+    """Give the current (n,) that cells may draw when they are read, on the careful side.
+
+    Args:
+        readback_usiemens: (n,) what they were last seen to conduct, NaN where that is not known.
+        target_usiemens: (n,) what they are about to become, NaN where nobody said.
+        profile: of the chip.
+    """
+    known = np.fmax(readback_usiemens, target_usiemens) * GROWTH_FACTOR
+    unknown = UNKNOWN_FACTOR * profile.levels.max_usiemens
+    careful: FloatArray = np.where(np.isnan(readback_usiemens), unknown, known) * 1e-6 * profile.readout.read_v
+    return careful
+
+
+def most_read_a(profile: ChipProfile) -> float:
+    """Give the most that any one cell is expected to draw: never read, or seen at the end of the converter's range."""
+    full_scale_usiemens = profile.readout.range_a / profile.readout.read_v * 1e6
+    return float(expected_a(np.array([np.nan, full_scale_usiemens]), np.full(2, np.nan), profile).max())
 
 
 def read_groups(cells: Cells, expected_a: FloatArray, geometry: ChipGeometry, capabilities: Capabilities) -> IntArray:

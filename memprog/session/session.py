@@ -29,13 +29,8 @@ from memprog.session.allowance import Allowance
 from memprog.session.blobs import Blob, once, pulse_blob, seen_blob, seen_of
 from memprog.session.entries import PULSE
 from memprog.session.journal import Journal
-from memprog.session.limits import Permissions, check_pulses, check_read, check_widths, tightened
-from memprog.session.plan import read_groups
-
-UNKNOWN_FACTOR = 1.3
-"""A cell never read may conduct this much more than the top level (assumption)."""
-GROWTH_FACTOR = 1.15
-"""A pulse may leave a cell this much above both its last readback and its target (assumption)."""
+from memprog.session.limits import Permissions, check_pulses, check_read, tightened
+from memprog.session.plan import expected_a, read_groups
 
 
 class Session:
@@ -95,15 +90,6 @@ class Session:
         """Bring outputs to zero on every way out."""
         self.close()
 
-    def check_possible(self) -> None:
-        """Refuse limits under which no cell can be read or pulsed, before anything begins.
-
-        Raises:
-            LimitError: names the limit.
-        """
-        check_widths(self._limits)
-        check_read(self._spec(1, 0.0, None), self._limits)
-
     @property
     def identity(self) -> Identity:
         """Who the chip is."""
@@ -161,13 +147,13 @@ class Session:
         """Wait as the look asks, then read cells (n,) of one array; numbers are rounded as the journal keeps them.
 
         Raises:
-            LimitError: the profile's read voltages are beyond its limits.
+            LimitError: voltages, or what one of the cells may draw, are beyond a limit; nothing was applied.
             InstrumentError: the readout failed; no cell was disturbed.
             StoppedError: the time this invocation may take is used up.
         """
         cells.check_inside(self._chip.geometry)
         spec = self._spec(look.samples, look.interval_s, gate_v)
-        check_read(spec, self._limits)
+        check_read(spec, self._expected_a(cells), self._limits)
         self._allowance.check_time()
         if look.wait_s > 0:
             self._chip.wait(look.wait_s)
@@ -284,10 +270,7 @@ class Session:
     def _expected_a(self, cells: Cells) -> FloatArray:
         """Current each cell may draw at the read voltage, on the careful side."""
         at = (cells.array, cells.row, cells.column)
-        known = np.fmax(self._readback_usiemens[at], self._expected_usiemens[at]) * GROWTH_FACTOR
-        unknown = UNKNOWN_FACTOR * self._profile.levels.max_usiemens
-        careful = np.where(np.isnan(self._readback_usiemens[at]), unknown, known)
-        return careful * 1e-6 * self._profile.readout.read_v
+        return expected_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile)
 
 
 def _merged(first: Reading, again: Reading, where: IntArray) -> Reading:
