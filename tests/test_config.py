@@ -422,6 +422,8 @@ def test_a_folder_that_is_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
         ("profile: nope", "there is no profile 'nope'"),
         ("profile: nope.yaml", "there is no such file"),
         ("limits: {set_max_v: 9}", "set_max_v 9 is wider than the profile's 2.5"),
+        ("limits: {row_current_max_a: 0.0001}", "row_current_max_a 0.0001 leaves nothing to be done"),
+        ("limits: {sub_threshold_max_v: 0}", "which `--no-denoise` asks for"),
         ("yes: true", "yes cannot be configured"),
     ],
 )

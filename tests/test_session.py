@@ -72,6 +72,14 @@ def test_cells_never_read_are_expected_above_the_top_level() -> None:
     assert np.bincount(knowing).max() > 2
 
 
+def test_a_cell_that_noise_shows_below_nothing_is_read_again() -> None:
+    chip, cells = RecorderChip(PROFILE, -0.01), whole_array(0)
+    with Session(chip, PROFILE) as session:
+        for _ in range(2):
+            seen = session.look(cells, look_at(cells))
+    assert (seen.readback_usiemens < 0).all()
+
+
 def test_cells_about_to_rise_are_grouped_by_their_targets() -> None:
     chip = RecorderChip(PROFILE, 100.0)
     cells = whole_array(0)

@@ -51,20 +51,22 @@ def _check_profile(found: Mapping[str, config.Found]) -> None:
     """Look for the profile, and whether limits are within it, or within the default where none is set.
 
     Raises:
-        InputError: no such profile, or one that breaks the schema, or a limit that is wider than its.
+        InputError: no such profile, or one that breaks the schema, or a limit that is wider than its, or leaves nothing.
     """
     from memprog.profile import DEFAULT_PROFILE, load_profile
-    from memprog.session import tightened
+    from memprog.session import check_possible, tightened
 
     said = found.get("profile")
     try:
         profile = load_profile(DEFAULT_PROFILE if said is None else said.value)
     except InputError as error:
         raise InputError(f"{'' if said is None else said.origin}: profile: {error}") from error
+    denoise = "denoise" not in found or bool(found["denoise"].value)
     for key, one in found.items():
         if key.startswith("limits."):
             try:
-                tightened(profile.limits, **{key.removeprefix("limits."): one.value})
+                limits = tightened(profile.limits, **{key.removeprefix("limits."): one.value})
+                check_possible(profile, limits, denoise=denoise)
             except LimitError as error:
                 raise InputError(f"{one.origin}: limits: {error}") from error
 

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -36,6 +37,11 @@ _BEGAN: Mapping[str, type] = {
     "restores": str,
 }
 _SETTINGS: Mapping[str, type] = {"denoise": bool, "full": bool, "recheck": bool, "limits": dict}
+
+
+def damaged(journal_path: Path, flaw: str) -> InputError:
+    """Make the error of a journal that is not what was written into it, with what is to be done about it."""
+    return InputError(f"{journal_path}: the journal is damaged: {flaw}; put a copy back, or move it away to start anew")
 
 
 def check_facts(facts: object) -> None:

@@ -24,7 +24,7 @@ from safetensors.numpy import load, save
 from memprog import faults
 from memprog.errors import InputError, JournalError, brief
 from memprog.session.blobs import Blob
-from memprog.session.entries import PART, PULSE, Batch, Fate, Run, check_facts
+from memprog.session.entries import PART, PULSE, Batch, Fate, Run, check_facts, damaged
 
 FORMAT_VERSION = 3
 PAGE_BYTES = 1 << 14
@@ -166,7 +166,7 @@ class Journal:
         try:
             return int(rows[0][0])
         except (IndexError, TypeError, ValueError) as error:
-            raise InputError(f"{self._path}: the journal is damaged: it has no number") from error
+            raise damaged(self._path, "it has no number") from error
 
     def gave(self, batch_id: int) -> bool:
         """Say whether a batch id is one of this journal's."""
@@ -314,7 +314,7 @@ class Journal:
             outcome = None if packed is None else self._unpacked(packed, checksum, [batch_id])
             batch = Batch(batch_id=batch_id, array=0, kind=PULSE, intent={}, outcome=outcome)
             if type(pulses) is not int or pulses < 0:
-                raise InputError(f"{self._path}: the journal is damaged: a batch of {brief(pulses)} pulses")
+                raise damaged(self._path, f"a batch of {brief(pulses)} pulses")
             found.append((batch_id, pulses, Fate.UNKNOWN if outcome is None else batch.fate))
         return found
 
@@ -353,7 +353,7 @@ class Journal:
     def _run(self, row: tuple[Any, ...]) -> Run:
         *facts, checksum = row
         if checksum != _checksum(facts):
-            raise InputError(f"{self._path}: the journal is damaged: the row of a run does not fit its checksum")
+            raise damaged(self._path, "the row of a run does not fit its checksum")
         run_id, chip, former, state, began, summary = facts
         try:
             began, summary = json.loads(began), json.loads(summary)
@@ -361,7 +361,7 @@ class Journal:
             if not isinstance(summary, dict):
                 raise InputError("a run whose summary is none")
         except (InputError, TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"{self._path}: the journal is damaged: {brief(error)}") from error
+            raise damaged(self._path, f"{brief(error)}") from error
         return Run(run_id=run_id, chip=chip, former=bool(former), state=state, facts=began, summary=summary)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -376,7 +376,7 @@ class Journal:
                 return dict(load(packed))
         except (SafetensorError, TypeError, ValueError) as error:
             raise InputError(f"{self._path}: the journal holds a batch that cannot be read: {error}") from error
-        raise InputError(f"{self._path}: the journal is damaged: a batch does not fit its checksum")
+        raise damaged(self._path, "a batch does not fit its checksum")
 
     @contextlib.contextmanager
     def _transaction(self, what: str) -> Iterator[None]:

@@ -23,7 +23,8 @@ def expected_a(readback_usiemens: FloatArray, target_usiemens: FloatArray, profi
         target_usiemens: (n,) what they are about to become, NaN where nobody said.
         profile: of the chip.
     """
-    known = np.fmax(readback_usiemens, target_usiemens) * GROWTH_FACTOR
+    # Noise may show a cell that does not conduct below nothing.
+    known = np.fmax(np.fmax(readback_usiemens, target_usiemens), 0.0) * GROWTH_FACTOR
     unknown = UNKNOWN_FACTOR * profile.levels.max_usiemens
     careful: FloatArray = np.where(np.isnan(readback_usiemens), unknown, known) * 1e-6 * profile.readout.read_v
     return careful

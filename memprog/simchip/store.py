@@ -39,6 +39,8 @@ from memprog.simchip.state import (
 MAGIC = b"memprog simchip\0"
 FORMAT_VERSION = 2
 HEADER_BYTES = 4096
+WAY_ON = "put a copy back, or make a new chip with `memprog sim new --force`"
+"""What is to be done about a file that is damaged."""
 _FACTS = [
     ("magic", "S16"),
     ("format_version", "<u4"),
@@ -263,11 +265,11 @@ def _check_whole(path: Path, header: Record, size: int, *, intact: bool) -> None
     """Refuse sizes before anything of that size is read or mapped."""
     arrays, at, step = int(header["arrays"]), int(header["slots_at"]), int(header["slot_bytes"])
     if not intact or arrays < 1 or at < HEADER_BYTES or step < _HEAD.itemsize:
-        raise ChipFileError(f"{path}: the head of the file is damaged")
+        raise ChipFileError(f"{path}: the head of the file is damaged; {WAY_ON}")
     if size != at + 2 * arrays * step:
-        raise ChipFileError(f"{path}: {size} bytes long, a whole one has {at + 2 * arrays * step}")
+        raise ChipFileError(f"{path}: {size} bytes long, a whole one has {at + 2 * arrays * step}; {WAY_ON}")
     if not 0.0 <= header["clock_s"] <= MOST_S:
-        raise ChipFileError(f"{path}: its clock shows {header['clock_s']:g} s")
+        raise ChipFileError(f"{path}: its clock shows {header['clock_s']:g} s; {WAY_ON}")
 
 
 def summary_of(path: Path) -> ChipSummary:
@@ -324,7 +326,7 @@ def _newest_head(path: Path, file: RawIOBase, at: int, step: int, array: int) ->
 
 
 def _damaged(path: Path, array: int, flaw: str) -> ChipFileError:
-    return ChipFileError(f"{path}: array {array} is damaged ({flaw})")
+    return ChipFileError(f"{path}: array {array} is damaged ({flaw}); {WAY_ON}")
 
 
 def serial_of(header: Record) -> str:
