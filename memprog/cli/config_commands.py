@@ -51,7 +51,7 @@ def _check_profile(found: Mapping[str, config.Found]) -> None:
     """Look for the profile, and whether limits are within it, or within the default where none is set.
 
     Raises:
-        InputError: no such profile, or one that breaks the schema, or a limit that is wider than its, or leaves nothing.
+        InputError: no such profile, one that breaks the schema, or a limit that is wider than its or leaves nothing.
     """
     from memprog.profile import DEFAULT_PROFILE, load_profile
     from memprog.session import check_possible, tightened

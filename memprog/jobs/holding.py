@@ -203,7 +203,7 @@ def hold(
         # What runs cost that an older copy does not know of is counted once more; a new chip has had none.
         if not (held.former and blank(chip)):
             held.count_pulses()
-        yield dataclasses.replace(held, lost_pulses=held.record.lacks(pulses_of_chip(workspace)))
+        yield dataclasses.replace(held, lost_pulses=held.record.reconcile(pulses_of_chip(workspace)))
 
 
 @contextlib.contextmanager
@@ -216,7 +216,7 @@ def peek(workspace: Workspace, profile: ChipProfile, *, label: str, **wanted: Un
         held = _held(workspace, chip, journal)
         if not (held.former and blank(chip)):
             held.record.count(journal, held.name, {} if held.former else fates(journal, chip, held.name))
-        yield dataclasses.replace(held, lost_pulses=held.record.lacks(pulses_of_chip(workspace)))
+        yield dataclasses.replace(held, lost_pulses=held.record.reconcile(pulses_of_chip(workspace)))
 
 
 def _held(workspace: Workspace, chip: Chip, journal: Journal) -> Held:

@@ -78,8 +78,8 @@ class ChipRecord:
         facts["checksum"] = _checksum(facts, self.pulses, self.defects)
         replace_whole(path, encode_safetensors(tensors, {_KEY: json.dumps(facts, sort_keys=True)}))
 
-    def lacks(self, pulses: int) -> int:
-        """How many pulses of those that the chip counts are not in here.
+    def reconcile(self, pulses: int) -> int:
+        """Take note of how many pulses the chip counts, and give how many of them are not in here.
 
         An older copy of a chip counts fewer than its record has: the rest is set apart, or it would hide what is lost.
         """
