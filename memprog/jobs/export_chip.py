@@ -53,7 +53,7 @@ def export(
 def conductances_of(session: Session, kind: ChipProfile, image: Image, part: Part, listener: Listener) -> np.ndarray:
     """Read a part of an image: (arrays, rows, columns) in uS, NaN where unread; beyond the range is full scale."""
     looks = look_briefly(session, kind, part, listener)
-    full_scale = kind.readout.range_a / kind.readout.read_v * 1e6
+    full_scale = kind.readout.full_scale_usiemens
     readback = np.where(looks.clamped, full_scale, looks.readback_usiemens.mean(axis=0))
     found = np.full(image.targets_usiemens.shape, np.nan)
     for array, mask, here in zip(part.arrays, part.masks, part.slices(), strict=True):

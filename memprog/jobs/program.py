@@ -79,7 +79,7 @@ def program(
         image=image, kind=kind, arrays=arrays, region=region, cells=cells, denoise=denoise, limits=dict(limits or {})
     )
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
-    task = asked.task(full=full, recheck=recheck).check()
+    task = asked.task(full=full, recheck=recheck)
     if dry_run:
         task = _rehearse(workspace, asked, task, wanted, resume=resume, yes=yes)
         return plan_report(task, utc_now(), (caller or Caller()).argv, min_yield)
@@ -178,7 +178,7 @@ class _Asked:
     limits: Mapping[str, float]
 
     def task(self, *, full: bool, recheck: bool) -> Task:
-        """Make a task of it."""
+        """Make a task of it, or refuse what could not be carried out."""
         return Task(
             kind=PROGRAM,
             image_sha256=self.image.sha256,
@@ -188,7 +188,7 @@ class _Asked:
             full=full,
             recheck=recheck,
             limits=tightened(self.kind.limits, **self.limits),
-        )
+        ).check()
 
     def task_of(self, run: Run, journal: Journal, asked: Task) -> Task:
         """Make the task that a run was begun with; what was asked for must not contradict it.

@@ -92,6 +92,11 @@ class Readout:
         """One converter step, as a conductance at the read voltage."""
         return 2.0 * self.range_a / float(2**self.converter_bits) / self.read_v * 1e6
 
+    @property
+    def full_scale_usiemens(self) -> float:
+        """The end of the converter's range, as a conductance at the read voltage."""
+        return self.range_a / self.read_v * 1e6
+
     def sample_noise_usiemens(self, conductance_usiemens: Any, aperture_ns: int | None = None) -> Any:
         """Deviation the readout alone gives one sample: a^2 + (bG)^2, narrowed by the aperture, plus the converter.
 

@@ -73,7 +73,7 @@ class Loop:
         n = len(target_usiemens)
         self._settings, self._limits, self._readout = profile.protocol, profile.limits, profile.readout
         self._driver = profile.driver
-        self._full_scale = profile.readout.range_a / profile.readout.read_v * 1e6
+        self._full_scale = profile.readout.full_scale_usiemens
         self._denoise, self._later_s = denoise, later_s
         self._found_share = 0.0 if full else FOUND_SHARE
         self.window_usiemens = profile.levels.window_usiemens
@@ -328,7 +328,7 @@ class Loop:
         amplitude_v = np.minimum(self.response.voltage(at, polarity, memristor, step), most_v)
         shut = (polarity == SET) & (gate_v >= self._limits.gate_max_v)
         self._at_limit[at] = (amplitude_v >= most_v) | shut
-        self._strong[at] = self.response.is_strong(most_v, polarity, memristor)
+        self._strong[at] = self.response.is_strong(self.response.across(most_v, polarity, memristor), polarity)
         return polarity, steps_down(amplitude_v, self._driver.amplitude_lsb_v), gate_v
 
     def _conducting(self, conductance: FloatArray) -> FloatArray:

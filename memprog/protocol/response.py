@@ -69,7 +69,7 @@ class Response:
     def __init__(self, cells: int, profile: ChipProfile) -> None:
         self._settings, self._limits = profile.protocol, profile.limits
         self._floor = profile.levels.min_usiemens / 10.0
-        self._full_scale = profile.readout.range_a / profile.readout.read_v * 1e6
+        self._full_scale = profile.readout.full_scale_usiemens
         self._transistor = 1e6 / profile.protocol.access_ohm
         gate_threshold_v = profile.readout.read_gate_v - profile.protocol.gate_overdrive_v
         opened = (profile.limits.gate_max_v - gate_threshold_v) / profile.protocol.gate_overdrive_v
@@ -114,9 +114,9 @@ class Response:
         margin_v = self.median_v[:, at] - self._first_v
         return np.where(margin_v[SET] > margin_v[RESET], SET, RESET)
 
-    def is_strong(self, driver_v: FloatArray, polarity: PolarityArray, memristor: FloatArray) -> Mask:
-        """Whether a pulse moves cells as different as they are expected to be."""
-        return np.asarray(self.across(driver_v, polarity, memristor) > self._first_v[polarity, 0] + SPREAD_V)
+    def is_strong(self, across_v: FloatArray, polarity: PolarityArray) -> Mask:
+        """Whether volts that count move cells as different as they are expected to be."""
+        return np.asarray(across_v > self._first_v[polarity, 0] + SPREAD_V)
 
     def learn(self, at: IntArray, last: LastPulse, memristor: FloatArray, resolution: FloatArray) -> None:
         """Correct the beliefs about cells ``at`` by what their last pulse did.
@@ -137,7 +137,7 @@ class Response:
         limited = (polarity == SET) & (expected > LIMITED * room) & (change > 0.3 * room)
         # If the strongest SET does nothing, this gate ends where the cell is already, or the cell is stuck.
         strongest = (polarity == SET) & (last.across_v[at] > self._limits.set_max_v - STRONGEST_V)
-        strongest &= self.is_strong(last.across_v[at], polarity, before)
+        strongest &= self.is_strong(last.across_v[at], polarity)
         limited |= strongest & (change <= resolution)
         self._learn_gate(at[limited], memristor[limited], gate_v[limited])
         # A step that could not be seen, and was not expected to be, teaches nothing.

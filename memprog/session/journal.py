@@ -361,7 +361,7 @@ class Journal:
             if not isinstance(summary, dict):
                 raise InputError("a run whose summary is none")
         except (InputError, TypeError, ValueError, RecursionError) as error:
-            raise damaged(self._path, f"{brief(error)}") from error
+            raise damaged(self._path, brief(error)) from error
         return Run(run_id=run_id, chip=chip, former=bool(former), state=state, facts=began, summary=summary)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -41,9 +41,14 @@ def tightened(limits: Limits, **lower: Any) -> Limits:
         hard = getattr(limits, name)
         if not np.isfinite(value) or value < 0:
             raise LimitError(f"{name} {value:g} leaves nothing to be done; {NOTHING}")
-        if value < hard if name.endswith("min_ns") else value > hard:
+        if is_wider(name, value, hard):
             raise LimitError(f"{name} {value:g} is wider than the profile's {hard:g}; a run may only tighten limits")
     return dataclasses.replace(limits, **lower)
+
+
+def is_wider(name: str, value: float, than: float) -> bool:
+    """Whether a limit of that name permits more than another of the same name."""
+    return value < than if name.endswith("min_ns") else value > than
 
 
 def check_pulses(

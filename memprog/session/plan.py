@@ -15,7 +15,7 @@ GROWTH_FACTOR = 1.15
 """A pulse may leave a cell this much above both its last readback and its target (assumption)."""
 
 
-def expected_a(readback_usiemens: FloatArray, target_usiemens: FloatArray, profile: ChipProfile) -> FloatArray:
+def read_currents_a(readback_usiemens: FloatArray, target_usiemens: FloatArray, profile: ChipProfile) -> FloatArray:
     """Give the current (n,) that cells may draw when they are read, on the careful side.
 
     Args:
@@ -32,8 +32,8 @@ def expected_a(readback_usiemens: FloatArray, target_usiemens: FloatArray, profi
 
 def most_read_a(profile: ChipProfile) -> float:
     """Give the most that any one cell is expected to draw: never read, or seen at the end of the converter's range."""
-    full_scale_usiemens = profile.readout.range_a / profile.readout.read_v * 1e6
-    return float(expected_a(np.array([np.nan, full_scale_usiemens]), np.full(2, np.nan), profile).max())
+    extremes_usiemens = np.array([np.nan, profile.readout.full_scale_usiemens])
+    return float(read_currents_a(extremes_usiemens, np.full(2, np.nan), profile).max())
 
 
 def read_groups(cells: Cells, expected_a: FloatArray, geometry: ChipGeometry, capabilities: Capabilities) -> IntArray:

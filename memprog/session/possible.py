@@ -10,7 +10,7 @@ import numpy as np
 from memprog.errors import LimitError
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import conducting_usiemens, faintest_v, largest_step
-from memprog.session.limits import NOTHING
+from memprog.session.limits import NOTHING, is_wider
 from memprog.session.plan import most_read_a
 
 Need = tuple[str, float, str]
@@ -30,9 +30,8 @@ def check_possible(profile: ChipProfile, limits: Limits, *, denoise: bool = True
     """
     for name, bound, why in _needs(profile, denoise):
         value = getattr(limits, name)
-        least = not name.endswith("min_ns")
-        if value < bound if least else value > bound:
-            would_do = f"at {'least' if least else 'most'} {_rounded_up(bound) if least else bound:g}"
+        if is_wider(name, bound, value):
+            would_do = f"at least {_rounded_up(bound):g}" if bound > value else f"at most {bound:g}"
             raise LimitError(f"{name} {value:g} leaves nothing to be done: {why}, so it must be {would_do}; {NOTHING}")
 
 

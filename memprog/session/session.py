@@ -30,7 +30,7 @@ from memprog.session.blobs import Blob, once, pulse_blob, seen_blob, seen_of
 from memprog.session.entries import PULSE
 from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, check_pulses, check_read, tightened
-from memprog.session.plan import expected_a, read_groups
+from memprog.session.plan import read_currents_a, read_groups
 
 
 class Session:
@@ -153,14 +153,15 @@ class Session:
         """
         cells.check_inside(self._chip.geometry)
         spec = self._spec(look.samples, look.interval_s, gate_v)
-        check_read(spec, self._expected_a(cells), self._limits)
+        expected_a = self._expected_a(cells)
+        check_read(spec, expected_a, self._limits)
         self._allowance.check_time()
         if look.wait_s > 0:
             self._chip.wait(look.wait_s)
         array = int(cells.array[0]) if len(cells) else 0
         with stopping.held():
             batch_id = self._intend(array, f"read {look.stage}", {"samples": np.array([look.samples])})
-            blob = seen_blob(self._on_run_clock(self._read(cells, spec)))
+            blob = seen_blob(self._on_run_clock(self._read(cells, spec, expected_a)))
             if batch_id is not None and self._journal is not None:
                 self._journal.record(batch_id, blob)
         seen = seen_of(blob)
@@ -227,8 +228,7 @@ class Session:
 
     def _conducting(self, at: tuple[IntArray, IntArray, IntArray]) -> FloatArray:
         """The most each cell may conduct in a pulse, by its last reading; without one it counts as beyond scale."""
-        readout = self._profile.readout
-        return conducting_usiemens(self._readback_usiemens[at], readout.range_a / readout.read_v * 1e6)
+        return conducting_usiemens(self._readback_usiemens[at], self._profile.readout.full_scale_usiemens)
 
     def _on_run_clock(self, reading: Reading) -> Reading:
         return dataclasses.replace(reading, time_s=reading.time_s + self._clock_ahead_s)
@@ -244,11 +244,11 @@ class Session:
         if not np.count_nonzero(named) == len(cells) == pulses:
             raise InputError(f"{pulses} pulses for {np.count_nonzero(named)} different cells; nothing was applied")
 
-    def _read(self, cells: Cells, spec: ReadSpec) -> Reading:
+    def _read(self, cells: Cells, spec: ReadSpec, expected_a: FloatArray) -> Reading:
         """Read in groups; cells of a group that drew too much are read again, each alone."""
         row_max_a = min(self._chip.capabilities.row_current_max_a, self._limits.row_current_max_a)
         sharing = dataclasses.replace(self._chip.capabilities, row_current_max_a=row_max_a)
-        group = read_groups(cells, self._expected_a(cells), self._chip.geometry, sharing)
+        group = read_groups(cells, expected_a, self._chip.geometry, sharing)
         reading = self._chip.read(cells, dataclasses.replace(spec, group=group))
         tripped = np.flatnonzero(reading.status == Status.OVER_RANGE)
         if len(tripped):
@@ -270,7 +270,7 @@ class Session:
     def _expected_a(self, cells: Cells) -> FloatArray:
         """Current each cell may draw at the read voltage, on the careful side."""
         at = (cells.array, cells.row, cells.column)
-        return expected_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile)
+        return read_currents_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile)
 
 
 def _merged(first: Reading, again: Reading, where: IntArray) -> Reading:
