@@ -19,7 +19,9 @@ from memprog.protocol import Look
 from memprog.session import Journal
 from memprog.session.blobs import pulses_of as pulses_in
 from memprog.session.blobs import seen_of
-from memprog.session.journal import FORMAT_VERSION, _checksum
+from memprog.session.entries import PULSE
+from memprog.session.journal import FORMAT_VERSION
+from memprog.session.tables import checksum_of
 
 PROFILE = small_profile(rows=4, columns=4)
 PULSES = pulses_of([Bias.SET, Bias.RESET], [1.6, 1.2], [3.0, 5.0], [1000, 1000])
@@ -287,6 +289,46 @@ def test_facts_that_are_no_json_are_refused_under_a_checksum_that_fits(tmp_path:
         journal.runs()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM meta WHERE key = 'journal_id'",
+        "UPDATE meta SET value = x'31' WHERE key = 'journal_id'",
+        "DELETE FROM meta WHERE key = 'number'",
+        "UPDATE meta SET value = x'31' WHERE key = 'number'",
+        "UPDATE meta SET value = 'one' WHERE key = 'number'",
+    ],
+)
+def test_a_journal_that_has_lost_what_names_it_is_refused(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "j"
+    forge(path, json.dumps)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(damage)
+        database.commit()
+    with contextlib.closing(Journal.reading(path)) as journal, pytest.raises(InputError, match="journal is damaged"):
+        print(journal.journal_id, journal.number)
+
+
+def test_a_batch_that_only_the_index_knows_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with contextlib.closing(Journal(path, durable=False)) as journal:
+        start_run(journal)
+        for _ in range(2):
+            journal.intend("run", 0, PULSE, {"cells": np.zeros(1)}, pulses=1)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        page = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'intents'").fetchone()[0]
+        size = database.execute("PRAGMA page_size").fetchone()[0]
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(path.read_bytes())
+    # The header of a leaf of the table: it has one row where the index has two.
+    at = (page - 1) * size + 3
+    assert data[at : at + 2] == b"\0\2"
+    data[at : at + 2] = b"\0\1"
+    path.write_bytes(data)
+    with contextlib.closing(Journal.reading(path)) as journal, pytest.raises(InputError, match="there is nothing of"):
+        journal.unsettled("REC-1")
+
+
 def forge(path: Path, change: Callable[[dict[str, Any]], str]) -> None:
     """Write a journal whose one run begins with other facts, under a checksum that fits."""
     with contextlib.closing(Journal(path, durable=False)) as journal:
@@ -294,5 +336,5 @@ def forge(path: Path, change: Callable[[dict[str, Any]], str]) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         (row,) = database.execute("SELECT * FROM runs").fetchall()
         began = [*row[:4], change(json.loads(row[4])), row[5]]
-        database.execute("UPDATE runs SET facts = ?, checksum = ?", (began[4], _checksum(began)))
+        database.execute("UPDATE runs SET facts = ?, checksum = ?", (began[4], checksum_of(began)))
         database.commit()

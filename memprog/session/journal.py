@@ -12,7 +12,6 @@ import dataclasses
 import json
 import secrets
 import sqlite3
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +24,7 @@ from memprog import faults
 from memprog.errors import InputError, JournalError, brief
 from memprog.session.blobs import Blob
 from memprog.session.entries import PART, PULSE, Batch, Fate, Run, check_facts, damaged
+from memprog.session.tables import SCHEMA, checksum_of
 
 FORMAT_VERSION = 3
 PAGE_BYTES = 1 << 14
@@ -36,20 +36,6 @@ _TROUBLE = (sqlite3.Error, UnicodeError)
 _NUMBER_BITS = 32
 BUSY_S = 5.0
 """How long to wait for another process that is writing to the same journal."""
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE runs (run_id TEXT PRIMARY KEY, chip TEXT NOT NULL, former INTEGER NOT NULL, state TEXT NOT NULL,
-    facts TEXT NOT NULL, summary TEXT NOT NULL, checksum INTEGER NOT NULL);
-CREATE TABLE intents (batch_id INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs,
-    array_number INTEGER NOT NULL, kind TEXT NOT NULL, pulses INTEGER NOT NULL, checksum INTEGER NOT NULL,
-    packed BLOB NOT NULL);
-CREATE INDEX intents_of_run ON intents (run_id, kind, batch_id, pulses);
-CREATE TABLE outcomes (batch_id INTEGER PRIMARY KEY REFERENCES intents, checksum INTEGER NOT NULL,
-    packed BLOB NOT NULL);
-CREATE TABLE verdicts (run_id TEXT NOT NULL REFERENCES runs, array_number INTEGER NOT NULL,
-    checksum INTEGER NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (run_id, array_number))
-"""
 
 
 class Journal:
@@ -136,11 +122,10 @@ class Journal:
         with self._transaction("schema"):
             if self._db.execute("SELECT name FROM sqlite_master").fetchall():
                 return  # another process was quicker
-            for statement in _SCHEMA.split(";"):
+            for statement in SCHEMA.split(";"):
                 self._db.execute(statement)
-            meta = [("format_version", str(FORMAT_VERSION)), ("journal_id", secrets.token_hex(8))]
-            meta.append(("number", str(number)))
-            self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+            meta = {"format_version": str(FORMAT_VERSION), "journal_id": secrets.token_hex(8), "number": str(number)}
+            self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
 
     def _check_version(self) -> None:
         found = self._db.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()
@@ -157,16 +142,15 @@ class Journal:
     @property
     def journal_id(self) -> str:
         """Tells one journal from another."""
-        return "".join(row[0] for row in self._rows("SELECT value FROM meta WHERE key = 'journal_id'"))
+        return self._meta("journal_id")
 
     @property
     def number(self) -> int:
         """Upper half of the batch ids that this journal gives."""
-        rows = self._rows("SELECT value FROM meta WHERE key = 'number'")
         try:
-            return int(rows[0][0])
-        except (IndexError, TypeError, ValueError) as error:
-            raise damaged(self._path, "it has no number") from error
+            return int(self._meta("number"))
+        except ValueError as error:
+            raise damaged(self._path, "its number is none") from error
 
     def gave(self, batch_id: int) -> bool:
         """Say whether a batch id is one of this journal's."""
@@ -229,14 +213,14 @@ class Journal:
         """Write down what became of a batch."""
         with self._transaction("outcome"):
             packed = save(dict(outcome))
-            checksum = _checksum([batch_id], packed)
+            checksum = checksum_of([batch_id], packed)
             self._db.execute("INSERT INTO outcomes VALUES (?, ?, ?)", (batch_id, checksum, packed))
 
     def record_cells(self, run_id: str, array: int, cells: Blob) -> None:
         """Keep the final verdict on the cells of one array."""
         with self._transaction("cells"):
             packed = save(dict(cells))
-            row = (run_id, array, _checksum([run_id, array], packed), packed)
+            row = (run_id, array, checksum_of([run_id, array], packed), packed)
             self._db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", row)
 
     def runs(self, chip: str | None = None) -> list[Run]:
@@ -313,8 +297,8 @@ class Journal:
         for batch_id, pulses, checksum, packed in self._rows(query, (run_id, PULSE)):
             outcome = None if packed is None else self._unpacked(packed, checksum, [batch_id])
             batch = Batch(batch_id=batch_id, array=0, kind=PULSE, intent={}, outcome=outcome)
-            if type(pulses) is not int or pulses < 0:
-                raise damaged(self._path, f"a batch of {brief(pulses)} pulses")
+            if not (type(batch_id) is type(pulses) is int and pulses >= 0):
+                raise damaged(self._path, f"batch {brief(batch_id)} of {brief(pulses)} pulses")
             found.append((batch_id, pulses, Fate.UNKNOWN if outcome is None else batch.fate))
         return found
 
@@ -324,7 +308,7 @@ class Journal:
 
     def _put_intent(self, batch_id: int, run_id: str, array: int, kind: str, pulses: int, intent: Blob) -> None:
         packed = save(dict(intent))
-        checksum = _checksum([batch_id, run_id, array, kind, pulses], packed)
+        checksum = checksum_of([batch_id, run_id, array, kind, pulses], packed)
         row = (batch_id, run_id, array, kind, pulses, checksum, packed)
         self._db.execute("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -335,12 +319,12 @@ class Journal:
             "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET "
             "former = excluded.former, state = excluded.state, summary = excluded.summary, "
             "checksum = excluded.checksum",
-            [*row, _checksum(row)],
+            [*row, checksum_of(row)],
         )
 
     def _batch(self, batch_id: int) -> Batch:
         query = "SELECT batch_id, run_id, array_number, kind, pulses, checksum, packed FROM intents WHERE batch_id = ?"
-        *facts, checksum, packed = self._rows(query, (batch_id,))[0]
+        *facts, checksum, packed = self._row(query, batch_id)
         result = self._rows("SELECT checksum, packed FROM outcomes WHERE batch_id = ?", (batch_id,))
         return Batch(
             batch_id=batch_id,
@@ -352,7 +336,7 @@ class Journal:
 
     def _run(self, row: tuple[Any, ...]) -> Run:
         *facts, checksum = row
-        if checksum != _checksum(facts):
+        if checksum != checksum_of(facts):
             raise damaged(self._path, "the row of a run does not fit its checksum")
         run_id, chip, former, state, began, summary = facts
         try:
@@ -364,6 +348,19 @@ class Journal:
             raise damaged(self._path, brief(error)) from error
         return Run(run_id=run_id, chip=chip, former=bool(former), state=state, facts=began, summary=summary)
 
+    def _meta(self, key: str) -> str:
+        (value,) = self._row("SELECT value FROM meta WHERE key = ?", key)
+        if not isinstance(value, str):
+            raise damaged(self._path, f"its {key} is no text")
+        return value
+
+    def _row(self, query: str, key: str | int) -> tuple[Any, ...]:
+        """The one row that there is of a key."""
+        rows = self._rows(query, (key,))
+        if not rows:
+            raise damaged(self._path, f"there is nothing of {brief(key)}")
+        return rows[0]
+
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(query, values).fetchall()
@@ -372,7 +369,7 @@ class Journal:
 
     def _unpacked(self, packed: bytes, checksum: int, facts: list[Any]) -> dict[str, NDArray[Any]]:
         try:
-            if checksum == _checksum(facts, packed):
+            if checksum == checksum_of(facts, packed):
                 return dict(load(packed))
         except (SafetensorError, TypeError, ValueError) as error:
             raise InputError(f"{self._path}: the journal holds a batch that cannot be read: {error}") from error
@@ -394,7 +391,3 @@ class Journal:
                 raise
             raise JournalError(f"{self._path}: the journal cannot be written: {brief(error)}") from error
         faults.point(f"after journal {what}")
-
-
-def _checksum(facts: list[Any], packed: bytes = b"") -> int:
-    return zlib.crc32(packed, zlib.crc32(json.dumps(facts, default=repr).encode()))
