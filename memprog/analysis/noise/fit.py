@@ -9,14 +9,13 @@ import numpy as np
 
 from memprog.analysis.noise.colour import autoregressive_gain
 from memprog.analysis.noise.model import Likelihood, Look
+from memprog.analysis.noise.starts import Guess, by_jumps, by_threshold
 from memprog.chip import FloatArray
 
 MOST_FLUCTUATORS = 3
 """Eight levels: beyond it paths are too many to be told apart in a trace of ordinary length."""
 BLUR_SIGNAL_TO_NOISE = 4.0
 """Steps this far above the noise show whether a sample lies between two levels."""
-_SPANS = (1, 4, 16, 64, 256, 1024)
-"""Samples over which is averaged to find a first guess of a step that noise hides."""
 _PROMISING, _QUICK, _THOROUGH = 3, 12, 150
 """First guesses that are followed up, iterations from each, and from the best of them."""
 
@@ -63,7 +62,7 @@ def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATO
         last = fit_count(samples, basis, count, last)
         if last.criterion > reached:
             best, reached = last, last.criterion
-        elif count > best.fluctuators + 1:
+        elif count > best.fluctuators + 2:
             break
     return best
 
@@ -97,20 +96,41 @@ def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
 def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool = False) -> Look:
     from scipy.optimize import minimize
 
-    def uphill(parameters: FloatArray) -> tuple[float, FloatArray]:
-        look = model.look(parameters)
-        return -look.log_likelihood, -look.gradient()
+    scale = _scales(model, start)
+
+    def uphill(scaled: FloatArray) -> tuple[float, FloatArray]:
+        look = model.look(scaled * scale)
+        return -look.log_likelihood, -look.gradient() * scale
 
     blur = (0.0, 1.0) if blurs else (start[model.shape.blur],) * 2
+    bounds = [
+        (None if low is None else low / size, None if high is None else high / size)
+        for (low, high), size in zip([*_bounds(model), blur], scale, strict=True)
+    ]
     found = minimize(
         uphill,
-        start,
+        start / scale,
         jac=True,
         method="L-BFGS-B",
-        bounds=[*_bounds(model), blur],
-        options={"maxiter": iterations, "ftol": 1e-10},
+        bounds=bounds,
+        options={"maxiter": iterations, "ftol": 1e-11},
     )
-    return model.look(found.x)
+    return model.look(found.x * scale)
+
+
+def _scales(model: Likelihood, parameters: FloatArray) -> FloatArray:
+    """About how well each parameter can be known: makes the likelihood equally steep in all of them."""
+    shape, count = model.shape, len(model.samples)
+    up, down = np.exp(parameters[shape.up]), np.exp(parameters[shape.down])
+    switchings = np.maximum(count * up * down / (up + down), 1.0)
+    relative = np.exp(parameters[shape.sigma] - parameters[shape.step])
+    scale = np.empty(shape.size)
+    scale[shape.up] = scale[shape.down] = 1.0 / np.sqrt(switchings)
+    scale[shape.step] = relative * 2.0 / np.sqrt(count)
+    scale[shape.drift] = np.exp(parameters[shape.sigma]) / np.sqrt(count)
+    scale[shape.sigma] = 1.0 / np.sqrt(2.0 * count)
+    scale[shape.blur] = 1.0 / np.sqrt(max(float(switchings.sum()) if len(up) else 1.0, 1.0))
+    return scale
 
 
 def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
@@ -123,53 +143,33 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
 
 
 def _starts(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
-    """First guesses: what is left over is cut in two, after averaging over shorter and longer spans."""
-    residual = fewer.look.residual(np.random.default_rng(0))
-    count = len(residual)
-    for span in _SPANS:
-        if span * 8 > count:
-            break
-        smooth = np.convolve(residual, np.full(span, 1.0 / span), mode="valid")
-        for cut in (_cut_in_two(smooth), float((np.percentile(smooth, 1) + np.percentile(smooth, 99)) / 2.0)):
-            guess = _guess(smooth, cut, span)
-            if guess is not None:
-                yield _joined(model, fewer, guess)
+    """First guesses: one more fluctuator beside those of the fit before, or all of them from the jumps."""
+    for guess in by_threshold(fewer.look.residual(np.random.default_rng(0))):
+        yield _joined(model, fewer, guess)
+    for guesses, sigma in by_jumps(model.samples, model.shape.fluctuators):
+        yield _anew(model, guesses, sigma)
 
 
-def _cut_in_two(values: FloatArray) -> float:
-    """Threshold between two clusters, by a few rounds of the two means."""
-    cut = float(values.mean())
-    for _ in range(12):
-        high = values > cut
-        if high.all() or not high.any():
-            break
-        cut = float((values[high].mean() + values[~high].mean()) / 2.0)
-    return cut
-
-
-def _guess(smooth: FloatArray, cut: float, span: int) -> tuple[float, float, float, float] | None:
-    """Rates up and down, step and lower level that a threshold suggests."""
-    high = smooth > cut
-    ups = int((high[1:] & ~high[:-1]).sum())
-    if not ups or high.all():
-        return None
-    lower, upper = float(smooth[~high].mean()), float(smooth[high].mean())
-    rate_up = max(ups, 1) / max(int((~high).sum()), 1)
-    rate_down = max(ups, 1) / max(int(high.sum()), 1)
-    return min(rate_up, 1.0 / span), min(rate_down, 1.0 / span), upper - lower, lower
-
-
-def _joined(model: Likelihood, fewer: Fitted, guess: tuple[float, float, float, float]) -> FloatArray:
-    rate_up, rate_down, step, lower = guess
-    old, shape = fewer.look.likelihood.shape, model.shape
-    before = fewer.parameters
+def _joined(model: Likelihood, fewer: Fitted, guess: Guess) -> FloatArray:
+    old, shape, before = fewer.look.likelihood.shape, model.shape, fewer.parameters
     start = np.empty(shape.size)
-    start[shape.up] = np.append(before[old.up], np.log(rate_up))
-    start[shape.down] = np.append(before[old.down], np.log(rate_down))
-    start[shape.step] = np.append(before[old.step], np.log(step))
+    start[shape.up] = np.append(before[old.up], np.log(guess.up))
+    start[shape.down] = np.append(before[old.down], np.log(guess.down))
+    start[shape.step] = np.append(before[old.step], np.log(guess.step))
     start[shape.drift] = before[old.drift]
-    start[shape.drift.start] += lower
-    share, variance = rate_up / (rate_up + rate_down), np.exp(2.0 * before[old.sigma])
-    rest = variance - share * (1.0 - share) * step**2
+    start[shape.drift.start] += guess.lower
+    share, variance = guess.up / (guess.up + guess.down), np.exp(2.0 * before[old.sigma])
+    rest = variance - share * (1.0 - share) * guess.step**2
     start[shape.sigma], start[shape.blur] = 0.5 * np.log(max(rest, 0.05 * variance)), before[old.blur]
+    return start
+
+
+def _anew(model: Likelihood, guesses: list[Guess], sigma: float) -> FloatArray:
+    shape = model.shape
+    start = np.zeros(shape.size)
+    start[shape.up] = [np.log(guess.up) for guess in guesses]
+    start[shape.down] = [np.log(guess.down) for guess in guesses]
+    start[shape.step] = [np.log(guess.step) for guess in guesses]
+    start[shape.drift.start] = guesses[0].lower
+    start[shape.sigma] = np.log(1.5 * sigma)
     return start
