@@ -120,7 +120,7 @@ def synthetic_maps(shape: ChannelShape, count: int, rng: np.random.Generator) ->
 
 
 def maps_with_islands(shape: ChannelShape, islands: Islands, rng: np.random.Generator) -> FloatArray:
-    """Draw one map for each island; those the shape describes are not used, where its channel lies is.
+    """Draw one map for each of the given islands, which take the place of the one the shape describes.
 
     Returns:
         (maps, rows, columns) order parameters in 0..1.
