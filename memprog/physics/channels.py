@@ -1,8 +1,8 @@
 """Synthetic conductive-AFM maps of channels, and what is complete in a map and what is an island.
 
-The measured map of Rao 2023 is not available. Sizes are those the paper's code draws, in cells of its 57 x 51 grid; how
-sharp, how ragged and how conducting the parts are is assumed. The film lies in the plane of a map: current flows through
-it, as under the tip of a conductive AFM, so that all cells conduct side by side.
+The measured map of Rao 2023 is not available. Sizes are those the paper's code draws, in cells of its 57 x 51 grid;
+how sharp, how ragged and how conducting the parts are is assumed. The film lies in the plane of a map: current flows
+through it, as under the tip of a conductive AFM, so that all cells conduct side by side.
 """
 
 from __future__ import annotations
@@ -189,7 +189,9 @@ def segment(phi: FloatArray, level: float = COMPLETE) -> Segments:
     last = np.append(np.diff(map_of[order]) != 0, True)[:count]
     main = np.zeros(count, dtype=bool)
     main[order[last]] = True
-    return Segments(labels=labels.astype(np.int32), map_of=map_of.astype(np.int64), area=area.astype(np.int64), main=main)
+    return Segments(
+        labels=labels.astype(np.int32), map_of=map_of.astype(np.int64), area=area.astype(np.int64), main=main
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,14 +231,14 @@ def census(phi: FloatArray, level: float = COMPLETE) -> Census:
         main_width=width,
         neck=neck,
         islands=islands.astype(np.int64),
-        island_area=island_area,
+        island_area=island_area.astype(np.float64),
         total=phi.sum(axis=(1, 2)),
     )
 
 
 def _across(phi: FloatArray, mask: NDArray[np.bool_], level: float) -> tuple[FloatArray, FloatArray]:
     """Mean width and least sum of phi along the rows of the middle half of each main channel, each (maps,)."""
-    there = mask.any(axis=2)
+    there = np.asarray(mask.any(axis=2))
     first, last = there.argmax(axis=1), there.shape[1] - 1 - there[:, ::-1].argmax(axis=1)
     quarter = 0.25 * (last - first + 1)
     row = np.arange(there.shape[1])
