@@ -92,13 +92,19 @@ PUBLISHED_SHAPE = ChannelShape()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Islands:
-    """One elliptic island a map, each (maps,): its middle, its diameters in cells, and its order parameter."""
+    """Elliptic islands, each field (maps, islands a map): middle, diameters in cells (0 for none), order parameter."""
 
     row: FloatArray
     column: FloatArray
     height: FloatArray
     width: FloatArray
     order: FloatArray
+
+    def __post_init__(self) -> None:
+        """Reject fields that do not belong together."""
+        shapes = {part.shape for part in (self.row, self.column, self.height, self.width, self.order)}
+        if len(shapes) != 1 or self.row.ndim != 2:
+            raise InputError(f"the fields of islands have one shape (maps, islands a map), not {sorted(shapes)}")
 
 
 def synthetic_maps(shape: ChannelShape, count: int, rng: np.random.Generator) -> FloatArray:
@@ -110,17 +116,17 @@ def synthetic_maps(shape: ChannelShape, count: int, rng: np.random.Generator) ->
     row, column = shape.main_centre
     above = 0.5 * shape.main_height + shape.island_gap + 0.5 * shape.island_height
     islands = Islands(
-        row=np.full(count, row - above),
-        column=np.full(count, column),
-        height=np.full(count, shape.island_height),
-        width=np.full(count, shape.island_width),
-        order=np.full(count, shape.island_order),
+        row=np.full((count, 1), row - above),
+        column=np.full((count, 1), column),
+        height=np.full((count, 1), shape.island_height),
+        width=np.full((count, 1), shape.island_width),
+        order=np.full((count, 1), shape.island_order),
     )
     return maps_with_islands(shape, islands, rng)
 
 
 def maps_with_islands(shape: ChannelShape, islands: Islands, rng: np.random.Generator) -> FloatArray:
-    """Draw one map for each of the given islands, which take the place of the one the shape describes.
+    """Draw a map for each line of the given islands, which take the place of the one the shape describes.
 
     Returns:
         (maps, rows, columns) order parameters in 0..1.
@@ -275,13 +281,15 @@ def _inside(radius: FloatArray, wall: float) -> FloatArray:
 
 
 def _island_order(islands: Islands, rows: FloatArray, columns: FloatArray, ragged: FloatArray) -> FloatArray:
-    """Order parameter each island adds to its map, (maps, rows, columns); 0 where it has no size."""
+    """Order parameter the islands give their map, (maps, rows, columns); 0 where one has no size."""
+    phi = np.zeros(ragged.shape)
     there = (islands.height > 0) & (islands.width > 0)
-    half_height = np.where(there, 0.5 * islands.height, 1.0)[:, None, None]
-    half_width = np.where(there, 0.5 * islands.width, 1.0)[:, None, None]
-    radius = np.hypot(
-        (rows - islands.row[:, None, None]) / half_height, (columns - islands.column[:, None, None]) / half_width
-    )
-    order = np.where(there, islands.order, 0.0)[:, None, None]
-    # An incomplete channel has a softer wall than the main one (assumption).
-    return np.asarray(order * _inside(radius + ragged, 0.15))
+    order = np.where(there, islands.order, 0.0)
+    half_height, half_width = (np.where(there, 0.5 * size, 1.0) for size in (islands.height, islands.width))
+    for k in range(islands.row.shape[1]):
+        off_rows = (rows - islands.row[:, k, None, None]) / half_height[:, k, None, None]
+        off_columns = (columns - islands.column[:, k, None, None]) / half_width[:, k, None, None]
+        # An incomplete channel has a softer wall than the main one (assumption).
+        inside = _inside(np.hypot(off_rows, off_columns) + ragged, 0.15)
+        np.maximum(phi, order[:, k, None, None] * inside, out=phi)
+    return phi

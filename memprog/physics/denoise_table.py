@@ -217,8 +217,10 @@ def scattered_islands(maps: int, rng: np.random.Generator) -> Islands:
     main = 1.0 / np.hypot(up / (0.5 * shape.main_height), along / (0.5 * shape.main_width))
     height, width = diameter * stretch, diameter / stretch
     distance = main + gap + 0.5 / np.hypot(up / height, along / width)
-    row, column = shape.main_centre
-    return Islands(row=row + distance * up, column=column + distance * along, height=height, width=width, order=order)
+    middle = shape.main_centre
+    each = (middle[0] + distance * up, middle[1] + distance * along, height, width, order)
+    row, column, height, width, order = (part[:, None] for part in each)
+    return Islands(row=row, column=column, height=height, width=width, order=order)
 
 
 def tabulate(count: PulseCount) -> DenoiseTable:
