@@ -246,7 +246,7 @@ def _across(phi: FloatArray, mask: NDArray[np.bool_], level: float) -> tuple[Flo
     """Mean width and least sum of phi along the rows of the middle half of each main channel, each (maps,)."""
     there = np.asarray(mask.any(axis=2))
     first, last = there.argmax(axis=1), there.shape[1] - 1 - there[:, ::-1].argmax(axis=1)
-    quarter = 0.25 * (last - first + 1)
+    quarter = (last - first + 1) // 4
     row = np.arange(there.shape[1])
     middle = there & (row >= (first + quarter)[:, None]) & (row <= (last - quarter)[:, None])
     empty = ~middle.any(axis=1)
