@@ -34,9 +34,13 @@ def test_maps_have_the_published_grid_and_about_the_published_sizes() -> None:
     assert 0.0 <= maps.min() <= maps.max() <= 1.0
     alone = synthetic_maps(replace(PUBLISHED_SHAPE, island_order=0.0), 40, np.random.default_rng(0))
     main = segment(alone, 0.3).main_mask()
-    assert main.any(axis=1).sum(axis=1).mean() == pytest.approx(18.0, abs=1.0)
-    assert main.any(axis=2).sum(axis=1).mean() == pytest.approx(25.0, abs=1.0)
-    assert (maps > 0.3).any(axis=2).sum(axis=1).mean() == pytest.approx(25.0 + 9.0, abs=2.0)
+    assert main.sum(axis=(1, 2)).mean() == pytest.approx(np.pi / 4 * 18 * 25, rel=0.05)
+    # The teeth of a ragged boundary reach a cell or two further than the ellipse they stand on.
+    assert 18 <= main.any(axis=1).sum(axis=1).mean() <= 21
+    assert 25 <= main.any(axis=2).sum(axis=1).mean() <= 29
+    island = (maps > 0.3) & (alone <= 0.3)
+    assert island.any(axis=1).sum(axis=1).mean() == pytest.approx(6.0, abs=1.0)
+    assert island.any(axis=2).sum(axis=1).mean() == pytest.approx(9.0, abs=1.0)
     assert (maps.max(axis=(1, 2)) > 0.9).all()
 
 

@@ -194,7 +194,7 @@ def evolve(
     _check_maps(phi)
     result = np.array(phi, dtype=np.float64, order="C")
     maps, rows, columns = result.shape
-    slope = _slope_table(profile or published_profile())
+    slope = _published_slopes() if profile is None else _slope_table(profile)
     _check_stable(settings, slope)
     tables = [(stage.steps * settings.substeps, _step_table(slope, stage, settings)) for stage in stages]
     block = max(_BLOCK_CELLS // (rows * columns), 1)
@@ -263,6 +263,12 @@ def _slope_table(profile: EnergyProfile) -> FloatArray:
     middles = (np.arange(_TABLE + 1) + 0.5) / _TABLE
     middles[-1] = 1.0
     return profile.slope_at(middles)
+
+
+@cache
+def _published_slopes() -> FloatArray:
+    """Keep the table of the published profile: building it takes as long as thirty steps of a map."""
+    return _slope_table(published_profile())
 
 
 def _step_table(slope: FloatArray, stage: Stage, settings: Settings) -> FloatArray:
