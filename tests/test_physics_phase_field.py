@@ -188,7 +188,7 @@ def test_first_pulse_removes_island_and_cloud(published: np.ndarray) -> None:
 
 
 def test_first_pulse_makes_the_channel_about_a_fifth_narrower(published: np.ndarray, measured: list[Census]) -> None:
-    """By the colour one sees it is a fifth; at half of the order parameter it is an eighth."""
+    """By the colour one sees it is nearly a fifth; at half of the order parameter a seventh."""
     visible = [census(phi, VISIBLE).main_width.mean() for phi in (published[RELAXED], published[IN_1])]
     assert visible[1] / visible[0] == pytest.approx(0.82, abs=0.04)
     half = measured[AFTER_1].main_width.mean() / measured[RELAXED].main_width.mean()
