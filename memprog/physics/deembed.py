@@ -31,7 +31,7 @@ class LineMap:
             if not (np.isfinite(ohm).all() and (ohm >= 0).all()):
                 raise InputError(f"resistances in the {name} map must be 0 or positive numbers")
         if (np.diff(self.row_ohm, axis=1) < 0).any():
-            raise InputError("resistance in the row map falls along a row; it cannot fall with distance from the driver")
+            raise InputError("resistance in the row map falls along a row, away from the driver; no wire does that")
 
     @property
     def series_ohm(self) -> FloatArray:

@@ -13,7 +13,7 @@ from memprog.chip import FloatArray
 from memprog.errors import InputError
 
 RTOL = 1e-9
-"""Where the iteration ends, in the energy norm: currents then agree with a direct solution to about 1e-8 of the largest."""
+"""Where the iteration ends, in the energy norm: the error of a current is then about 1e-8 of the largest."""
 MOST_ITERATIONS = 2000
 """256 x 256 cells of 1 S behind segments of 1 ohm, far beyond any array, need 300."""
 BLOCK = 1 << 18
@@ -51,7 +51,7 @@ class WireSolver:
     """
 
     def __init__(self, conductance_usiemens: FloatArray, wires: Wires) -> None:
-        """Prepare an array.
+        """Prepare an array. What it was made of may change afterwards.
 
         Args:
             conductance_usiemens: (rows, columns) conductance of each cell; 0 is an open cell or a shut gate.
@@ -113,7 +113,7 @@ class WireSolver:
         return on_rows, on_columns
 
     def _solve(self, row_v: FloatArray) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
-        """Node voltages (part, rows, columns) and (part, columns, rows), flipped, of one part of a batch after another."""
+        """Node voltages (part, rows, columns) and (part, columns, rows), flipped, part of the batch after part."""
         rows = self._siemens.shape[0]
         if row_v.ndim != 2 or row_v.shape[1] != rows or not np.isfinite(row_v).all():
             raise InputError(f"row voltages of shape {row_v.shape} must be finite, one for each of {rows} rows")
