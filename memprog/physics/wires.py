@@ -51,7 +51,7 @@ class WireSolver:
     """
 
     def __init__(self, conductance_usiemens: FloatArray, wires: Wires) -> None:
-        """Prepare an array. What it was made of may change afterwards.
+        """Prepare an array.
 
         Args:
             conductance_usiemens: (rows, columns) conductance of each cell; 0 is an open cell or a shut gate.
