@@ -1,14 +1,13 @@
-"""Owns the electron that passes a trapped charge in a narrow channel: wave, transmission and conductance.
+"""Owns the electron in a narrow channel: its transverse modes, its wave along the channel, what passes and conducts.
 
-The channel is a square tube with hard walls; the wave is a sum of its transverse modes, each on a line of slices. A
-trap outside the wall is a screened Coulomb potential that scatters and mixes the modes (Rao 2023, Fig. 3).
+The channel is a square tube with hard walls between two like leads; the wave is a sum of transverse modes, each on a
+line of slices. What scatters and mixes them comes as matrix elements (``trap_potential`` makes those of a trap).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,36 +17,32 @@ from memprog.errors import InputError
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+IntArray = NDArray[np.int64]
 Leads = Literal["lattice", "first-order"]
 
 HBAR2_OVER_2M_EV_NM2 = 0.0381
 """hbar^2 / 2 m_e as the published scripts round it (CODATA: 0.038100)."""
-COULOMB_EV_NM = 1.44
-"""e^2 / 4 pi eps0 as the published scripts round it (CODATA: 1.43996). They divide it by no permittivity."""
-DEBYE_NM = 0.0690e9
-"""Debye length in nm is this times sqrt(permittivity * temperature / carriers), published so, carriers in 1/cm^3."""
-PERMITTIVITY = 16.0
-"""Relative permittivity of the published scripts; there it enters the Debye length only."""
 QUANTUM_USIEMENS = 77.48091729
 """2 e^2 / h (exact in the SI): what one open mode conducts at most."""
 REACH = (
-    "One open mode conducts at most 77.5 uS, three (the next that open, at 7.2 nm and 0.2 eV) 232 uS. The model says how "
-    "a trap beside such a channel changes its current, so it speaks of traces near 100 uS. Cells of 0.1 to 4 mS have "
-    "tens of modes and metal between: how their telegraph steps scale with conductance is an assumption, not a result."
+    "One open mode conducts at most 77.5 uS; the next two open together, at 7.2 nm and 0.2 eV, and make it 232 uS. "
+    "So the model explains by how much a trap beside a channel of one to three modes changes its current: that is the "
+    "size of the steps measured near 100 uS, not their bias dependence or dwell times. A cell of 0.1 to 4 mS has up to "
+    "50 modes and metal between: how its telegraph steps scale with conductance is an assumption, not a result."
 )
 """How far the model carries."""
-BATCH_POINTS = 2_000_000
-"""Potentials are computed for at most this many points at once: 16 MB an array."""
+BATCH_VALUES = 4_000_000
+"""At most this many values of band matrices are held at once: 64 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A square channel, the electron in it, and how finely both are drawn; the defaults are the published ones.
 
-    ``energy_ev`` counts from the bottom of the lowest transverse mode, as published: that one is open at any size.
-    ``modes`` is per side, so the wave has modes^2 components. Leads are exact for the ``lattice`` of slices (what
-    passes an empty channel is then 1 to rounding) or joined by differences of ``first-order``, without a potential on
-    the two end slices (published: an empty channel reflects 1e-5 to 1e-4).
+    ``energy_ev`` counts from the bottom of the lowest transverse mode, as published: that mode is open at any size.
+    ``modes`` is per side, so the wave has modes^2 components; ``points`` are those of integrals across one side. Leads
+    are exact for the ``lattice`` of slices (an empty channel passes all, to rounding), or joined by ``first-order``
+    differences and with no potential on the two end slices (published: the wave in an empty channel ripples by 2 %).
     """
 
     size_nm: float
@@ -73,12 +68,22 @@ class Channel:
             if getattr(self, name) < least:
                 raise InputError(f"the channel's {name} is {getattr(self, name)}, needs at least {least}")
         if self.points <= self.modes:
-            raise InputError(f"{self.points} points across do not resolve {self.modes} modes, needs more points")
+            raise InputError(f"{self.points} points across do not resolve {self.modes} modes; take more points")
         if self.leads not in get_args(Leads):
-            raise InputError(f"leads are '{self.leads}', known are {', '.join(get_args(Leads))}")
-        phase = math.sqrt(self.energy_ev * self.per_ev_nm2) * self.step_nm
-        if phase >= 1.0:
-            raise InputError(f"the wave turns by {phase:.2f} rad a slice, needs less than 1; take more slices")
+            raise InputError(f"leads are '{self.leads}', known are {' and '.join(get_args(Leads))}")
+        self.check_energy(self.energy_ev)
+
+    def check_energy(self, energy_ev: float) -> None:
+        """Refuse an energy whose wave turns by a radian or more from slice to slice.
+
+        Raises:
+            InputError: it does, or the energy is not above 0: then no mode is open and nothing passes.
+        """
+        if not energy_ev > 0.0:
+            raise InputError(f"at {energy_ev} eV above the lowest mode no mode is open, needs more than 0 eV")
+        turn = math.sqrt(energy_ev * self.per_ev_nm2) * self.step_nm
+        if not turn < 1.0:
+            raise InputError(f"the wave turns by {turn:.2f} rad a slice, needs less than 1; take more slices")
 
     @property
     def step_nm(self) -> float:
@@ -92,66 +97,29 @@ class Channel:
 
     @property
     def z_nm(self) -> FloatArray:
-        """Places along the channel (slices + 1,), the trap's being 0; mirrored exactly."""
-        half = np.arange(self.slices + 1) - self.slices / 2
-        return half * self.step_nm
+        """Places along the channel (slices + 1,), from -length / 2 to length / 2 and exactly mirrored."""
+        return np.asarray((np.arange(self.slices + 1) - self.slices / 2) * self.step_nm, dtype=np.float64)
 
     @property
     def mode_ev(self) -> FloatArray:
-        """Bottom of each mode (modes^2,) above that of the lowest, the second side's number running fastest."""
+        """Bottom of each mode (modes^2,) above that of the lowest; the second side's number runs fastest."""
         squared = np.arange(1, self.modes + 1) ** 2
-        bottom = (squared[:, None] + squared[None, :] - 2.0).ravel()
-        return np.asarray(bottom * (np.pi / self.size_nm) ** 2 / self.per_ev_nm2)
+        above = (squared[:, None] + squared[None, :] - 2.0).ravel()
+        return np.asarray(above * (math.pi / self.size_nm) ** 2 / self.per_ev_nm2, dtype=np.float64)
 
     @property
-    def open_modes(self) -> NDArray[np.int64]:
-        """Modes that carry current at this energy, by number."""
-        return np.flatnonzero(self.mode_ev < self.energy_ev)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traps:
-    """Single electrons trapped outside one wall at z = 0: arrays (b,) of alternatives, or scalars.
-
-    ``outside_nm`` is the distance from the wall, ``along_nm`` the place along it (0 to the channel's size), and
-    ``coulomb_ev_nm`` the potential times the distance, near by: divide by a permittivity for a trap in a dielectric.
-    """
-
-    outside_nm: FloatArray | float
-    along_nm: FloatArray | float
-    debye_nm: FloatArray | float
-    coulomb_ev_nm: float = COULOMB_EV_NM
-
-    def __post_init__(self) -> None:
-        """Reject traps in the channel and lengths that are none.
-
-        Raises:
-            InputError: a distance or Debye length that is not above 0, or arrays that do not fit together.
-        """
-        for name in ("outside_nm", "debye_nm"):
-            value = np.asarray(getattr(self, name))
-            if not (value > 0.0).all():
-                raise InputError(f"a trap's {name} is {value.min(initial=np.inf)}, needs to be above 0")
-        try:
-            np.broadcast_shapes(*(np.shape(getattr(self, name)) for name in ("outside_nm", "along_nm", "debye_nm")))
-        except ValueError as error:
-            raise InputError("distances, places and Debye lengths of traps do not fit together") from error
-
-    @property
-    def columns(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Distance, place and Debye length, each (b,)."""
-        outside, along, debye = np.broadcast_arrays(
-            *(np.atleast_1d(np.asarray(v, float)) for v in (self.outside_nm, self.along_nm, self.debye_nm))
-        )
-        return outside, along, debye
+    def open_modes(self) -> int:
+        """How many modes carry current at this energy (of those the channel is drawn with)."""
+        return int((self.mode_ev < self.energy_ev).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scattering:
-    """What b potentials do to a wave that comes in one of o open modes.
+    """What b potentials do to a wave that comes in one of o modes.
 
     ``wave`` is (b, o, slices + 1, modes^2) for an incoming amplitude of 1; ``transmission`` and ``reflection`` are
-    (b, o), the share of the incoming current over all outgoing modes. They add up to 1.
+    (b, o), the share of the incoming current over all outgoing modes: they add up to 1. Where one of b has an energy
+    at which mode o is closed, all three are 0.
     """
 
     wave: ComplexArray
@@ -161,12 +129,12 @@ class Scattering:
     @property
     def density(self) -> FloatArray:
         """|psi(z)|^2 summed over the transverse modes, (b, o, slices + 1): what the paper draws."""
-        return np.asarray((np.abs(self.wave) ** 2).sum(axis=-1))
+        return np.asarray((np.abs(self.wave) ** 2).sum(axis=-1), dtype=np.float64)
 
     @property
     def conductance_quanta(self) -> FloatArray:
         """Landauer's two-probe conductance (b,) in units of 2 e^2 / h: the sum over incoming modes."""
-        return np.asarray(self.transmission.sum(axis=1))
+        return np.asarray(self.transmission.sum(axis=1), dtype=np.float64)
 
     @property
     def conductance_usiemens(self) -> FloatArray:
@@ -174,107 +142,68 @@ class Scattering:
         return self.conductance_quanta * QUANTUM_USIEMENS
 
 
-def debye_nm(
-    carriers_per_cm3: FloatArray | float, permittivity: float = PERMITTIVITY, temperature_k: float = 300.0
-) -> FloatArray:
-    """Length over which carriers screen a charge; 2.14 nm at 5e18 per cm^3, the published island and boundary."""
-    carriers = np.asarray(carriers_per_cm3, dtype=np.float64)
-    if not (carriers > 0.0).all():
-        raise InputError(f"{carriers.min(initial=np.inf)} carriers per cm^3 do not screen; needs more than 0")
-    return np.asarray(DEBYE_NM * np.sqrt(permittivity * temperature_k / carriers))
+def narrowest_open_nm(energy_ev: float, mass: float = 0.11) -> float:
+    """Size below which no mode is open for an energy that counts from the bottom of the well, confinement included.
 
-
-def published_curves(name: Literal["island", "boundary"]) -> dict[str, FloatArray]:
-    """Read the paper's |psi(z)|^2, each column (101,) by its heading; ``z (nm)`` is the first.
-
-    Raises:
-        InputError: there are no such curves.
+    5.8 nm at 0.2 eV: so counted, nothing would pass the published channels of 1 and 3 nm.
     """
-    if name not in ("island", "boundary"):
-        raise InputError(f"there are no published curves '{name}', only island and boundary")
-    text = (files("memprog.physics") / "published" / f"{name}.txt").read_text(encoding="utf-8")
-    heading, *lines = text.splitlines()
-    rows = np.array([line.split() for line in lines], dtype=np.float64)
-    return {label.strip(): rows[:, k] for k, label in enumerate(heading.rstrip("\t ").split("\t"))}
+    return math.pi * math.sqrt(2.0 * HBAR2_OVER_2M_EV_NM2 / (mass * energy_ev))
 
 
-def trap_elements_ev(channel: Channel, traps: Traps, *, divide_by: Traps | None = None) -> FloatArray:
-    """Matrix elements of the traps' potentials between transverse modes, on every slice.
-
-    The integral is a sum over the middles of points x points squares, which is what the paper's curves contain.
-
-    Args:
-        channel: the channel the traps stand beside.
-        traps: b alternatives, not b traps at once; add the elements of traps that are there together.
-        divide_by: traps whose distance stands under the fraction; the exponential keeps its own. Only the published
-            boundary needs it (a slip in its script).
-
-    Returns:
-        (b, slices + 1, modes^2, modes^2), symmetric in the last two.
-    """
-    columns = (*traps.columns, *(traps if divide_by is None else divide_by).columns[:2])
-    outside, along, debye, under_outside, under_along = np.broadcast_arrays(*columns)
-    half = channel.z_nm[channel.slices // 2 :]  # what is mirrored needs no second reckoning
-    per_trap = len(half) * channel.points**2
-    parts = np.array_split(np.arange(len(outside)), max(math.ceil(len(outside) * per_trap / BATCH_POINTS), 1))
-    pairs = []
-    for part in parts:
-        distance = _distance_nm(channel, half, outside[part], along[part])
-        under = distance
-        if divide_by is not None:
-            under = _distance_nm(channel, half, under_outside[part], under_along[part])
-        screened = np.exp(-distance / debye[part, None, None, None])
-        pairs.append(_between_modes(channel, traps.coulomb_ev_nm * screened / under))
-    behind = np.concatenate(pairs)
-    mirrored = behind[:, :0:-1] if channel.slices % 2 == 0 else behind[:, ::-1]
-    return np.concatenate([mirrored, behind], axis=1)[:, -channel.slices - 1 :]
-
-
-def scatter(channel: Channel, elements_ev: FloatArray) -> Scattering:
+def scatter(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray | None = None) -> Scattering:
     """Send a wave of each open mode into b potentials and see what passes.
 
     All systems are solved as one band matrix: they follow each other on its diagonal, uncoupled.
 
     Args:
-        channel: energy, modes and slices.
-        elements_ev: (b, slices + 1, modes^2, modes^2), as ``trap_elements_ev`` gives.
+        channel: modes, slices and leads.
+        elements_ev: (b, slices + 1, modes^2, modes^2) matrix elements of the potentials.
+        energy_ev: (b,) energies, the channel's if not given; one potential may meet many energies.
 
     Raises:
-        InputError: the elements do not belong to this channel.
+        InputError: the elements do not belong to this channel, are not finite, or an energy is out of range.
     """
-    from scipy.linalg import solve_banded
-
-    places, modes = channel.slices + 1, channel.modes**2
-    if elements_ev.ndim != 4 or elements_ev.shape[1:] != (places, modes, modes):
-        raise InputError(f"potentials of shape {elements_ev.shape} do not fit (b, {places}, {modes}, {modes})")
-    if not np.isfinite(elements_ev).all():
-        raise InputError("a potential is not finite")
-    count, incoming = len(elements_ev), channel.open_modes
-    ends, source, flux = _leads(channel)
-    right = np.zeros((count, places, modes, len(incoming)), dtype=np.complex128)
-    right[:, 0, incoming, np.arange(len(incoming))] = source[incoming]
-    band = band_matrix(channel, elements_ev, ends)
-    solved = solve_banded(
-        (modes, modes), band, right.reshape(-1, len(incoming)), overwrite_ab=True, overwrite_b=True, check_finite=False
-    )
-    wave = np.moveaxis(solved.reshape(count, places, modes, len(incoming)), 3, 1)
-    ratio = flux[None, :] / flux[incoming][:, None]
-    back = wave[:, :, 0, :] - np.eye(modes)[incoming]
-    return Scattering(
-        wave=wave,
-        transmission=np.einsum("bom,om->bo", np.abs(wave[:, :, -1, :]) ** 2, ratio),
-        reflection=np.einsum("bom,om->bo", np.abs(back) ** 2, ratio),
-    )
+    elements, energy = _fitting(channel, elements_ev, energy_ev)
+    incoming = np.flatnonzero(channel.mode_ev < energy.max())
+    values = channel.slices * channel.modes**2 * (2 * channel.modes**2 + 1)
+    batch = max(BATCH_VALUES // values, 1)
+    pieces = [
+        _scatter_batch(channel, elements[start : start + batch], energy[start : start + batch], incoming)
+        for start in range(0, len(energy), batch)
+    ]
+    wave, passed, back = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+    return Scattering(wave=wave, transmission=passed, reflection=back)
 
 
-def band_matrix(channel: Channel, elements_ev: FloatArray, ends: ComplexArray) -> ComplexArray:
-    """Write b systems one after the other as diagonals, (2 modes^2 + 1, b (slices + 1) modes^2), for LAPACK.
+def slice_blocks(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray) -> ComplexArray:
+    """Diagonal block of each slice, (b, slices + 1, modes^2, modes^2), leads joined.
 
-    Rows say psi(n-1) + psi(n+1) + D(n) psi(n) = 0. Neighbouring slices are coupled by 1, so the band is as narrow as
-    the number of modes.
+    The wave obeys psi(n-1) + psi(n+1) + block(n) psi(n) = 0, but for what comes in on slice 0.
     """
-    count, places, modes, _ = elements_ev.shape
-    blocks = slice_blocks(channel, elements_ev, ends)
+    square = channel.per_ev_nm2 * channel.step_nm**2
+    modes = np.arange(channel.modes**2)
+    blocks = (-square * elements_ev).astype(np.complex128)
+    blocks[:, :, modes, modes] += ((energy_ev[:, None] - channel.mode_ev) * square - 2.0)[:, None, :]
+    if channel.leads == "first-order":
+        blocks[:, [0, -1]] = 0.0
+    blocks[:, [[0], [-1]], modes, modes] += _leads(channel, energy_ev)[0][:, None, :]
+    return blocks
+
+
+def incoming_waves(channel: Channel, energy_ev: FloatArray, incoming: IntArray) -> ComplexArray:
+    """Right-hand side of the slices, (b, slices + 1, modes^2, o): a wave of each incoming mode (o,) from slice 0."""
+    right = np.zeros((len(energy_ev), channel.slices + 1, channel.modes**2, len(incoming)), dtype=np.complex128)
+    _, source, flux = _leads(channel, energy_ev)
+    right[:, 0, incoming, np.arange(len(incoming))] = np.where(flux > 0.0, source, 0.0)[:, incoming]
+    return right
+
+
+def band_matrix(blocks: ComplexArray) -> ComplexArray:
+    """Write b systems one after the other as diagonals, (2 modes^2 + 1, b (slices + 1) modes^2), as LAPACK wants them.
+
+    Neighbouring slices are coupled by 1 within a mode, so the band is only as wide as there are modes.
+    """
+    count, places, modes, _ = blocks.shape
     band = np.zeros((2 * modes + 1, count, places, modes), dtype=np.complex128)
     row, column = np.indices((modes, modes))
     band[modes + row - column, :, :, column] = blocks.transpose(2, 3, 0, 1)
@@ -283,46 +212,47 @@ def band_matrix(channel: Channel, elements_ev: FloatArray, ends: ComplexArray) -
     return band.reshape(2 * modes + 1, -1)
 
 
-def slice_blocks(channel: Channel, elements_ev: FloatArray, ends: ComplexArray) -> ComplexArray:
-    """Diagonal block of each slice, (b, slices + 1, modes^2, modes^2); ``ends`` (modes^2,) joins the leads."""
-    square = channel.per_ev_nm2 * channel.step_nm**2
-    diagonal = (channel.energy_ev - channel.mode_ev) * square - 2.0
-    blocks = (np.diag(diagonal) - square * elements_ev).astype(np.complex128)
-    if channel.leads == "lattice":
-        blocks[:, [0, -1]] += np.diag(ends)
-    else:
-        blocks[:, [0, -1]] = np.diag(ends)
-    return blocks
+def _fitting(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Bring b potentials and b energies together, or refuse them."""
+    places, modes = channel.slices + 1, channel.modes**2
+    if elements_ev.shape[1:] != (places, modes, modes):
+        raise InputError(f"potentials of shape {elements_ev.shape} do not fit (b, {places}, {modes}, {modes})")
+    if not np.isfinite(elements_ev).all():
+        raise InputError("a potential is not finite; nothing was computed")
+    energy = np.asarray(channel.energy_ev if energy_ev is None else energy_ev, dtype=np.float64)
+    try:
+        (count,) = np.broadcast_shapes(energy.shape, (len(elements_ev),))
+    except ValueError as error:
+        raise InputError(f"energies {energy.shape} do not fit {len(elements_ev)} potentials") from error
+    if not count:
+        raise InputError("there is no potential to scatter at")
+    channel.check_energy(float(energy.min()))
+    channel.check_energy(float(energy.max()))
+    return np.broadcast_to(elements_ev, (count, places, modes, modes)), np.broadcast_to(energy, (count,))
 
 
-def _leads(channel: Channel) -> tuple[ComplexArray, ComplexArray, FloatArray]:
-    """What joins the end slices to the leads, what comes in, and the current a unit amplitude carries; (modes^2,)."""
-    turn = channel.step_nm * np.sqrt((channel.energy_ev - channel.mode_ev + 0j) * channel.per_ev_nm2)
-    if channel.leads == "lattice":
-        lattice = 2.0 * np.arcsin(turn / 2.0)
-        factor = np.exp(1j * lattice)
-        return factor, 2j * np.sin(lattice), np.sin(lattice).real
-    return 1j * turn - 1.0, 2j * turn, turn.real
+def _scatter_batch(
+    channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray, incoming: IntArray
+) -> tuple[ComplexArray, FloatArray, FloatArray]:
+    """Wave, transmission and reflection of a batch that fits in memory."""
+    from scipy.linalg import solve_banded
+
+    modes, places = channel.modes**2, channel.slices + 1
+    band = band_matrix(slice_blocks(channel, elements_ev, energy_ev))
+    right = incoming_waves(channel, energy_ev, incoming).reshape(-1, len(incoming))
+    solved = solve_banded((modes, modes), band, right, overwrite_ab=True, overwrite_b=True, check_finite=False)
+    wave = np.moveaxis(solved.reshape(len(energy_ev), places, modes, len(incoming)), 3, 1)
+    flux = _leads(channel, energy_ev)[2]
+    inward = flux[:, incoming, None]
+    ratio = np.divide(flux[:, None, :], inward, out=np.zeros_like(wave[:, :, 0].real), where=inward > 0.0)
+    back = wave[:, :, 0] - np.eye(modes)[incoming]
+    return wave, (np.abs(wave[:, :, -1]) ** 2 * ratio).sum(axis=2), (np.abs(back) ** 2 * ratio).sum(axis=2)
 
 
-def _distance_nm(channel: Channel, z_nm: FloatArray, outside: FloatArray, along: FloatArray) -> FloatArray:
-    """Distance (b, slices, points, points) of every point from a trap."""
-    middle = (np.arange(channel.points) + 0.5) * channel.size_nm / channel.points
-    depth = (middle + outside[:, None]) ** 2
-    aside = (middle - along[:, None]) ** 2
-    return np.asarray(np.sqrt((z_nm**2)[:, None, None] + depth[:, None, :, None] + aside[:, None, None, :]))
-
-
-def _between_modes(channel: Channel, potential_ev: FloatArray) -> FloatArray:
-    """Matrix elements (b, slices, modes^2, modes^2) of a potential (b, slices, points, points)."""
-    middle = (np.arange(channel.points) + 0.5) / channel.points
-    number = np.arange(1, channel.modes + 1)
-    across = np.sqrt(2.0 / channel.points) * np.sin(np.pi * np.outer(middle, number))
-    first, second = np.triu_indices(channel.modes)
-    products = across[:, first] * across[:, second]
-    pairs = products.T @ (potential_ev @ products)
-    where = np.zeros((channel.modes, channel.modes), dtype=np.intp)
-    where[first, second] = where[second, first] = np.arange(len(first))
-    full = pairs[:, :, where][:, :, :, :, where]  # (b, slices, n, n', m, m')
-    modes = channel.modes**2
-    return np.asarray(full.transpose(0, 1, 2, 4, 3, 5).reshape(*full.shape[:2], modes, modes))
+def _leads(channel: Channel, energy_ev: FloatArray) -> tuple[ComplexArray, ComplexArray, FloatArray]:
+    """What joins an end slice to its lead, what comes in, and the current of a unit amplitude, each (b, modes^2)."""
+    turn = channel.step_nm * np.sqrt((energy_ev[:, None] - channel.mode_ev + 0j) * channel.per_ev_nm2)
+    if channel.leads == "first-order":
+        return 1j * turn - 1.0, 2j * turn, turn.real
+    lattice = 2.0 * np.arcsin(turn / 2.0)
+    return np.exp(1j * lattice), 2j * np.sin(lattice), np.sin(lattice).real
