@@ -64,7 +64,10 @@ class SizeSweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fig3:
-    """Everything the figure shows; ``dielectric`` divides the trap's potential by the permittivity, as the paper does not."""
+    """Everything the figure shows; z (101,).
+
+    ``_dielectric`` is with the trap's potential divided by the permittivity, which the published scripts do not do.
+    """
 
     z_nm: FloatArray
     curves: tuple[Curve, ...]
@@ -138,7 +141,7 @@ def boundary_curves() -> tuple[Curve, ...]:
     return _curves("boundary", boundary_channel(), boundary_elements_ev(slip=True), boundary_elements_ev())
 
 
-def fig3(*, distances: int = 25, sizes: int = 65) -> Fig3:
+def fig3(*, distances: int = 21, sizes: int = 65) -> Fig3:
     """Compute the figure; ten seconds or so, nearly all of it for the maps.
 
     Args:
