@@ -26,7 +26,9 @@ SHOWN_NM = 3.0
 SHOWN_DEBYES = 2
 """Every so many Debye lengths of the map are drawn."""
 LEAST_PERCENT = 1e-3
-"""Steps below this are not drawn."""
+"""Lower end of the axis of steps."""
+NOTE = {"ha": "right", "va": "top", "fontsize": 8, "color": "0.3"}
+"""How notes in a panel are set."""
 READINGS = {"relative": MEASURED_RELATIVE, "one_quantum": OF_ONE_QUANTUM}
 """What a measured step is a share of: all the cell's current, or what one open mode can carry."""
 
@@ -128,7 +130,13 @@ def _draw_waves(axes: Any, fig3: Fig3, which: str, title: str) -> None:
         axes.plot(fig3.z_nm, curve.computed, color=colour, label=_readable(curve))
         axes.plot(fig3.z_nm[::4], curve.published[::4], "o", color=colour, markersize=3.5, markerfacecolor="white")
     worst = max(curve.deviation for curve in curves)
-    axes.text(0.97, 0.80, f"points: published\nlines: memprog\nlargest difference {worst:.0e}", **_corner(axes))
+    axes.text(
+        0.97,
+        0.80,
+        f"points: published\nlines: memprog\nlargest difference {worst:.0e}",
+        transform=axes.transAxes,
+        **NOTE,
+    )
     _label_wave(axes, title)
 
 
@@ -139,7 +147,7 @@ def _draw_slip(axes: Any, fig3: Fig3) -> None:
         axes.plot(fig3.z_nm, curve.corrected, color=colour, label=_readable(curve))
         if curve.slip:
             axes.plot(fig3.z_nm, curve.computed, "--", color=colour, linewidth=1.0)
-    axes.text(0.97, 0.80, "dashed: as published\n(distance of the other trap)", **_corner(axes))
+    axes.text(0.97, 0.80, "dashed: as published\n(distance of the other trap)", transform=axes.transAxes, **NOTE)
     _label_wave(axes, "c  Boundary, corrected")
 
 
@@ -154,22 +162,26 @@ def _draw_distance(axes: Any, fig3: Fig3) -> None:
     axes.set_xlabel("distance of the trap outside the wall (nm)")
     axes.set_xlim(0.0, 5.0)
     axes.legend(title="Debye length", frameon=False, fontsize=8, title_fontsize=8, loc="upper right")
+    axes.text(4.95, 1.6, f"yellow: measured\ndashed: potential / {PERMITTIVITY:g}", **NOTE)
     _label_step(axes, f"d  Step against distance, channel {SHOWN_NM:g} nm")
 
 
 def _draw_size(axes: Any, fig3: Fig3) -> None:
-    """Step against the size of the channel, through the opening of the second mode."""
-    for colour, row in zip(COLOURS, range(len(fig3.sweep.distance_nm)), strict=False):
-        label = f"{fig3.sweep.distance_nm[row]:g} nm"
-        axes.plot(fig3.sweep.size_nm, _percent(fig3.sweep.step[row]), color=colour, label=label)
-        weaker = _percent(fig3.sweep_dielectric.step[row])
-        axes.plot(fig3.sweep.size_nm, weaker, "--", color=colour, linewidth=1.0)
+    """Step against the size of the channel; lines break where the second mode opens."""
     opens = _second_opens_nm(Channel(size_nm=SHOWN_NM))
+    after = int(np.searchsorted(fig3.sweep.size_nm, opens))
+    size = np.insert(fig3.sweep.size_nm, after, np.nan)
+    for colour, row in zip(COLOURS, range(len(fig3.sweep.distance_nm)), strict=False):
+        for sweep, line in ((fig3.sweep, "-"), (fig3.sweep_dielectric, "--")):
+            step = np.insert(_percent(sweep.step[row]), after, np.nan)
+            label = f"{sweep.distance_nm[row]:g} nm" if line == "-" else None
+            axes.plot(size, step, line, color=colour, linewidth=1.5 if label else 1.0, label=label)
     axes.axvline(opens, color="0.6", linewidth=0.8, linestyle=":")
-    axes.text(opens - 0.1, 40.0, "one open mode", ha="right", fontsize=8, color="0.4")
-    axes.text(opens + 0.1, 150.0, "three", fontsize=8, color="0.4")
+    axes.text(opens - 0.1, 160.0, "1 open mode", ha="right", fontsize=8, color="0.4")
+    axes.text(opens + 0.1, 160.0, "3", fontsize=8, color="0.4")
+    axes.set_xlim(*fig3.sweep.size_nm[[0, -1]])
     axes.set_xlabel("size of the channel (nm)")
-    axes.legend(title="distance", frameon=False, fontsize=8, title_fontsize=8, loc="lower left")
+    axes.legend(title="distance", frameon=False, fontsize=8, title_fontsize=8, loc="upper center")
     _label_step(axes, f"e  Step against size, Debye length {fig3.sweep.debye_nm:.2f} nm")
 
 
@@ -184,14 +196,15 @@ def _draw_answer(axes: Any, steps: StepMap) -> None:
     axes.set_ylabel("distance of the trap outside the wall (nm)")
     axes.set_xlim(0.0, 5.0)
     axes.set_ylim(0.0, 5.0)
-    axes.legend(title="channel", frameon=False, fontsize=8, title_fontsize=8, loc="lower right")
+    axes.legend(title="channel", frameon=False, fontsize=8, title_fontsize=8, loc="upper left", ncols=2)
+    axes.text(4.95, 0.45, "line: step over all current\nband: to step over one quantum", **NOTE)
     axes.set_title("f  Traps that make the measured step", loc="left", fontsize=10)
 
 
 def _label_wave(axes: Any, title: str) -> None:
     """Axes of a panel of waves; the wave comes from the left."""
     axes.set_xlabel("z (nm)")
-    axes.set_ylabel("|psi(z)|^2, incoming wave 1")
+    axes.set_ylabel(r"$|\psi(z)|^2$ (incoming wave: 1)")
     axes.set_xlim(-3.0, 3.0)
     axes.set_ylim(0.0, 5.2)
     axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
@@ -208,13 +221,8 @@ def _label_step(axes: Any, title: str) -> None:
 
 
 def _percent(step: FloatArray) -> FloatArray:
-    """Steps to draw: in percent, NaN where too small."""
-    return np.where(100.0 * step >= LEAST_PERCENT, 100.0 * step, np.nan)
-
-
-def _corner(axes: Any) -> dict[str, Any]:
-    """Where a note stands in a panel of waves."""
-    return {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 8, "color": "0.3"}
+    """Steps to draw: in percent, NaN where rounding left no step."""
+    return np.where(step > 0.0, 100.0 * step, np.nan)
 
 
 def _kinds(fig3: Fig3) -> tuple[tuple[str, StepMap, SizeSweep], ...]:
