@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memprog.analysis import tables
@@ -39,26 +39,39 @@ def cells_of(places: list[tuple[int, int, int]]) -> Cells:
     return Cells(array=array, row=row, column=column)
 
 
+place = st.integers(0, 2**31 - 1)
+events = st.tuples(
+    place,
+    place,
+    place,
+    st.integers(0, 4),
+    volts,
+    volts,
+    st.integers(1, 10**9),
+    fine | st.just(np.nan),
+    st.floats(0.0, 1e6),
+)
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> PulseLog:
-    n = draw(st.integers(0, 12))
-
-    def many(one: st.SearchStrategy[float]) -> np.ndarray:
-        return np.array([draw(one) for _ in range(n)], dtype=np.float64)
-
-    place = st.integers(0, 2**31 - 1)
+    drawn = draw(st.lists(events, max_size=12))
+    array, row, column, bias, amplitude_v, gate_v, width_ns, readback, time_s = (
+        np.array([event[k] for event in drawn]) for k in range(9)
+    )
     return PulseLog(
-        cells=cells_of([(draw(place), draw(place), draw(place)) for _ in range(n)]),
-        bias=np.array([draw(st.integers(0, 4)) for _ in range(n)], dtype=np.uint8),
-        amplitude_v=many(volts),
-        gate_v=many(volts),
-        width_ns=np.array([draw(st.integers(1, 10**9)) for _ in range(n)], dtype=np.int64),
-        readback_usiemens=many(st.one_of(fine, st.just(np.nan))),
-        time_s=many(st.floats(0.0, 1e6)),
+        cells=Cells(array=array.astype(np.int64), row=row.astype(np.int64), column=column.astype(np.int64)),
+        bias=bias.astype(np.uint8),
+        amplitude_v=amplitude_v,
+        gate_v=gate_v,
+        width_ns=width_ns.astype(np.int64),
+        readback_usiemens=readback,
+        time_s=time_s,
         facts={"chip": "SIM-1, SIMULATED"},
     )
 
 
+@settings(max_examples=60)
 @given(logs())
 def test_a_log_that_is_written_comes_back(log: PulseLog) -> None:
     data = encode_pulse_log(log)

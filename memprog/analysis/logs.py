@@ -43,7 +43,7 @@ PULSE_LOG, SWEEP = "pulse log", "sweep"
 READ = 0
 """In the place of a Bias: a reading alone."""
 BIAS_NAMES = ("READ", *(bias.name for bias in sorted(Bias)))
-LINE_BYTES = 96
+LINE_BYTES = 128
 """No line of a pulse log that is written here is longer."""
 
 _PLACE = (Column(name="array", whole=True), Column(name="row", whole=True), Column(name="column", whole=True))
