@@ -63,6 +63,11 @@ FIELDS: dict[str, str] = {
         "passed pulses_total pulses_per_cell_mean pulses_per_cell_p99 samples_per_cell_mean denoise_pulses_total "
         "rounds chip_time_s host_time_s arrays verify"
     ),
+    "PulseReport": (
+        "run_id simulated chip profile profile_sha256 utc argv dry_run limits array cells bias_name amplitudes_v "
+        "gate_v width_ns count pulses_planned pulses_total cells_held_back cells_unread readback_first_median_usiemens "
+        "readback_last_median_usiemens events path sha256 chip_time_s host_time_s"
+    ),
     "ReadReport": "simulated chip path arrays cells unread noise_median_usiemens",
     "RunsReport": "journal runs",
     "StatusReport": "workspace image chip runs next_step",

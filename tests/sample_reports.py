@@ -14,6 +14,7 @@ from memprog.report import (
     FailureReport,
     LoadReport,
     ProgramReport,
+    PulseReport,
     ReadReport,
     RunsReport,
     StatusReport,
@@ -126,6 +127,40 @@ def read_report() -> ReadReport:
     return ReadReport(
         simulated=True, chip=CHIP, path="g.npy", arrays=(0,), cells=64, unread=1, noise_median_usiemens=0.1
     )
+
+
+def pulse_report(**changes: Any) -> PulseReport:
+    """A ramp on 16 cells, one of which was left out at the end."""
+    fields: dict[str, Any] = {
+        "run_id": "run-2",
+        "simulated": True,
+        "chip": CHIP,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "utc": "2030-01-01T00:00:00Z",
+        "argv": ("memprog", "pulse"),
+        "dry_run": False,
+        "limits": {"set_max_v": 2.5},
+        "array": 0,
+        "cells": 16,
+        "bias_name": "SET",
+        "amplitudes_v": (1.0, 1.1),
+        "gate_v": 1.5,
+        "width_ns": 1000,
+        "count": 1,
+        "pulses_planned": 32,
+        "pulses_total": 31,
+        "cells_held_back": 1,
+        "cells_unread": 0,
+        "readback_first_median_usiemens": 100.0,
+        "readback_last_median_usiemens": math.nan,
+        "events": 47,
+        "path": "log.csv",
+        "sha256": "l" * 64,
+        "chip_time_s": 0.5,
+        "host_time_s": 0.1,
+    }
+    return PulseReport(**fields | changes)
 
 
 def chip_report() -> ChipReport:

@@ -6,6 +6,7 @@ from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
 from memprog.report.program import ProgramReport
+from memprog.report.pulse import PulseReport
 from memprog.report.runs import RunsReport
 from memprog.report.status import StatusReport
 from memprog.report.verify import VerifyReport
@@ -20,6 +21,7 @@ __all__ = [
     "FailureReport",
     "LoadReport",
     "ProgramReport",
+    "PulseReport",
     "ReadReport",
     "Report",
     "RunsReport",
