@@ -17,6 +17,7 @@ _HOME = {
     "Train": "memprog.jobs.pulse",
     "demo": "memprog.jobs.demo",
     "export": "memprog.jobs.export_chip",
+    "iv": "memprog.jobs.sensing",
     "load_profile": "memprog.profile",
     "load_weights": "memprog.jobs.load",
     "new_chip": "memprog.jobs.chips",
@@ -28,6 +29,7 @@ _HOME = {
     "restore": "memprog.jobs.restore",
     "runs": "memprog.jobs.runs",
     "status": "memprog.jobs.status",
+    "trace": "memprog.jobs.sensing",
     "verify": "memprog.jobs.verify",
 }
 

@@ -53,6 +53,9 @@ FIELDS: dict[str, str] = {
     "ExportReport": "simulated chip path sha256 format image_sha256 layers digital",
     "ExportedLayer": "name shape dtype error_rms_relative error_max_relative",
     "FailureReport": "error run",
+    "IvReport": (
+        "simulated chip profile profile_sha256 path sha256 array cells read_v samples unread rise_median chip_time_s"
+    ),
     "LoadReport": (
         "weights weights_format weights_sha256 image image_sha256 profile profile_sha256 levels layers digital "
         "arrays_used arrays_available cells_used fill_fraction"
@@ -71,6 +74,10 @@ FIELDS: dict[str, str] = {
     "ReadReport": "simulated chip path arrays cells unread noise_median_usiemens",
     "RunsReport": "journal runs",
     "StatusReport": "workspace image chip runs next_step",
+    "TraceReport": (
+        "simulated chip profile profile_sha256 path sha256 array cells unread read_v samples interval_s span_s "
+        "noise_median_usiemens chip_time_s"
+    ),
     "VerifyReport": (
         "simulated chip profile profile_sha256 image_sha256 utc argv limits cells cells_in_window cells_unread "
         "yield_fraction min_yield passed window_usiemens window_floor_usiemens error_mean_usiemens "

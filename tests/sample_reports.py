@@ -12,12 +12,14 @@ from memprog.report import (
     ExportedLayer,
     ExportReport,
     FailureReport,
+    IvReport,
     LoadReport,
     ProgramReport,
     PulseReport,
     ReadReport,
     RunsReport,
     StatusReport,
+    TraceReport,
     VerifyReport,
 )
 from memprog.report.failure import RUN, failure
@@ -161,6 +163,33 @@ def pulse_report(**changes: Any) -> PulseReport:
         "host_time_s": 0.1,
     }
     return PulseReport(**fields | changes)
+
+
+def _measured(path: str) -> dict[str, Any]:
+    """What the reports of both verbs that only read share."""
+    return {
+        "simulated": True,
+        "chip": CHIP,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "path": path,
+        "sha256": "m" * 64,
+        "array": 0,
+        "cells": 4,
+        "unread": 1,
+        "samples": 48,
+        "chip_time_s": 0.5,
+    }
+
+
+def iv_report() -> IvReport:
+    """Two read voltages."""
+    return IvReport(**_measured("iv.csv"), read_v=(0.1, 0.2), rise_median=0.01)
+
+
+def trace_report() -> TraceReport:
+    """A trace of a few samples."""
+    return TraceReport(**_measured("t.npz"), read_v=0.2, interval_s=2e-4, span_s=0.0094, noise_median_usiemens=math.nan)
 
 
 def chip_report() -> ChipReport:

@@ -73,6 +73,8 @@ COMMANDS = [
     (["verify"], "verify.verify", samples.verify_report()),
     (["read", "--out", "g.npy"], "read.read_conductances", samples.read_report()),
     (PULSE, "pulse.pulse", samples.pulse_report()),
+    (["iv", "--array", "0", "--out", "iv.csv"], "sensing.iv", samples.iv_report()),
+    (["trace", "--array", "0", "--out", "t.npz"], "sensing.trace", samples.trace_report()),
     (["export", "--out", "w.npy"], "export_chip.export", samples.export_report()),
     (["info"], "chips.chip_report", samples.chip_report()),
     (["sim", "new"], "chips.new_chip", samples.chip_report()),

@@ -40,6 +40,8 @@ ALL = [
     samples.load_report(),
     samples.export_report(),
     samples.pulse_report(),
+    samples.iv_report(),
+    samples.trace_report(),
 ]
 
 

@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, Entry] = {
     "verify": ("memprog.cli.verify", "verify", "Compare the chip with the image by fresh reads."),
     "read": ("memprog.cli.read", "read", "Write the chip's conductances to a file."),
     "pulse": ("memprog.cli.pulse", "pulse", "Give pulses of your choice to some cells, and log them."),
+    "iv": ("memprog.cli.iv", "iv", "Read cells at several read voltages."),
+    "trace": ("memprog.cli.trace", "trace", "Write the current of cells over time."),
     "export": ("memprog.cli.export", "export", "Write the weights as the chip holds them."),
     "restore": ("memprog.cli.restore", "restore", "Bring back what the cells held before a run."),
     "runs": ("memprog.cli.runs", "runs", "List what was done, when, and with what result."),

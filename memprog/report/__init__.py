@@ -8,6 +8,7 @@ from memprog.report.load import ExportedLayer, ExportReport, LoadReport
 from memprog.report.program import ProgramReport
 from memprog.report.pulse import PulseReport
 from memprog.report.runs import RunsReport
+from memprog.report.sensing import IvReport, TraceReport
 from memprog.report.status import StatusReport
 from memprog.report.verify import VerifyReport
 
@@ -19,6 +20,7 @@ __all__ = [
     "ExportReport",
     "ExportedLayer",
     "FailureReport",
+    "IvReport",
     "LoadReport",
     "ProgramReport",
     "PulseReport",
@@ -26,6 +28,7 @@ __all__ = [
     "Report",
     "RunsReport",
     "StatusReport",
+    "TraceReport",
     "VerifyReport",
     "plain",
 ]
