@@ -126,7 +126,7 @@ def test_what_cannot_be_measured_is_refused(job: Any, options: Any, sentence: st
 
 
 def test_a_cell_beyond_the_converters_range_is_unread_and_the_others_are_not(tmp_path: Path) -> None:
-    bench = make_bench(tmp_path / "bench", rows=8, columns=8, seed=4, readout__range_a=2.5e-5)
+    bench = make_bench(tmp_path / "bench", rows=8, columns=8, seed=4, simulation__stuck_high_fraction=0.2)
     report = record(bench)
     found = read_traces(bench.workspace.folder / "t.npz")
     whole, none = np.isfinite(found.current_a).all(axis=1), np.isnan(found.current_a).all(axis=1)
