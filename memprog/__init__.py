@@ -15,6 +15,7 @@ _HOME = {
     "Image": "memprog.image",
     "MemprogError": "memprog.errors",
     "Train": "memprog.jobs.pulse",
+    "characterise": "memprog.jobs.characterise",
     "demo": "memprog.jobs.demo",
     "export": "memprog.jobs.export_chip",
     "iv": "memprog.jobs.sensing",

@@ -38,6 +38,10 @@ def paths_in(value: Any, above: str = "") -> Iterator[str]:
 
 
 FIELDS: dict[str, str] = {
+    "CharacteriseReport": (
+        "run_id simulated chip profile profile_sha256 utc argv dry_run limits array cells places plan pulses_planned "
+        "pulses_total pulses_per_cell events path files chip_time_s host_time_s"
+    ),
     "ChipReport": (
         "simulated chip profile profile_sha256 geometry capabilities limits pulses_total pulses_recorded "
         "pulses_per_cell_max defects_by_reason defects clock_s path"

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from memprog.report import (
+    CharacteriseReport,
     ChipReport,
     DemoReport,
     DemoVariant,
@@ -163,6 +164,33 @@ def pulse_report(**changes: Any) -> PulseReport:
         "host_time_s": 0.1,
     }
     return PulseReport(**fields | changes)
+
+
+def characterise_report() -> CharacteriseReport:
+    """Two cells and a plan of one stage."""
+    return CharacteriseReport(
+        run_id="run-3",
+        simulated=True,
+        chip=CHIP,
+        profile="tiny",
+        profile_sha256="p" * 64,
+        utc="2030-01-01T00:00:00Z",
+        argv=("memprog", "characterise"),
+        dry_run=False,
+        limits={"set_max_v": 2.5},
+        array=0,
+        cells=2,
+        places=[[0, 1], [2, 3]],
+        plan=[{"stage": "cycles", "pulses": 24, "readings": 0}],
+        pulses_planned=48,
+        pulses_total=48,
+        pulses_per_cell=24,
+        events=50,
+        path="measured",
+        files=[{"name": "pulses.csv", "bytes": 4000, "sha256": "f" * 64}],
+        chip_time_s=100.0,
+        host_time_s=1.0,
+    )
 
 
 def _measured(path: str) -> dict[str, Any]:

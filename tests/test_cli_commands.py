@@ -73,6 +73,7 @@ COMMANDS = [
     (["verify"], "verify.verify", samples.verify_report()),
     (["read", "--out", "g.npy"], "read.read_conductances", samples.read_report()),
     (PULSE, "pulse.pulse", samples.pulse_report()),
+    (["characterise", "--out", "measured"], "characterise.characterise", samples.characterise_report()),
     (["iv", "--array", "0", "--out", "iv.csv"], "sensing.iv", samples.iv_report()),
     (["trace", "--array", "0", "--out", "t.npz"], "sensing.trace", samples.trace_report()),
     (["export", "--out", "w.npy"], "export_chip.export", samples.export_report()),

@@ -40,6 +40,7 @@ ALL = [
     samples.load_report(),
     samples.export_report(),
     samples.pulse_report(),
+    samples.characterise_report(),
     samples.iv_report(),
     samples.trace_report(),
 ]

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, Entry] = {
     "pulse": ("memprog.cli.pulse", "pulse", "Give pulses of your choice to some cells, and log them."),
     "iv": ("memprog.cli.iv", "iv", "Read cells at several read voltages."),
     "trace": ("memprog.cli.trace", "trace", "Write the current of cells over time."),
+    "characterise": ("memprog.cli.characterise", "characterise", "Find out how cells behave, into a folder of logs."),
     "export": ("memprog.cli.export", "export", "Write the weights as the chip holds them."),
     "restore": ("memprog.cli.restore", "restore", "Bring back what the cells held before a run."),
     "runs": ("memprog.cli.runs", "runs", "List what was done, when, and with what result."),

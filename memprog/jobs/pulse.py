@@ -67,7 +67,7 @@ class Train:
             )
         # A step more where rounding alone keeps the ramp from its end; digits beyond a nanovolt are rounding.
         numbers = np.arange(int(steps + 1e-6) + 1)
-        ramp_v: list[float] = np.round(np.minimum(self.amplitude_v + numbers * self.step_v, self.to_v), 9).tolist()
+        ramp_v: list[float] = np.minimum(np.round(self.amplitude_v + numbers * self.step_v, 9), self.to_v).tolist()
         return ramp_v
 
     def shots(self, kind: ChipProfile) -> tuple[Shot, ...]:
@@ -89,10 +89,17 @@ def usual_gate_v(kind: ChipProfile, bias: Bias) -> float:
 
 
 def gate_ending_at_v(kind: ChipProfile, conductance_usiemens: float) -> float:
-    """Gate at which a strong SET ends at a conductance, by the profile's first guess."""
+    """Gate at which a strong SET ends at a conductance, transistor included, by the profile's first guess."""
     settings = kind.protocol
-    wanted = settings.set_gate_threshold_v + conductance_usiemens / settings.set_gate_usiemens_per_v
+    memristor = memristor_usiemens(kind, conductance_usiemens)
+    wanted = settings.set_gate_threshold_v + memristor / settings.set_gate_usiemens_per_v
     return float(min(wanted, kind.limits.gate_max_v))
+
+
+def memristor_usiemens(kind: ChipProfile, conductance_usiemens: float) -> float:
+    """Conductance of the memristor alone in a cell of some conductance; infinite beyond what the transistor lets be."""
+    share = 1.0 - conductance_usiemens * 1e-6 * kind.protocol.access_ohm
+    return conductance_usiemens / share if share > 0 else float("inf")
 
 
 def pulse(

@@ -166,7 +166,7 @@ def read_voltages(kind: ChipProfile, from_v: float | None, to_v: float | None, p
     first_v = end_v / points if from_v is None else from_v
     if not 0.0 < first_v <= end_v or (points > 1 and first_v == end_v):
         raise InputError(f"read voltages must rise from above 0 V; {points} from {first_v:g} V to {end_v:g} V do not")
-    return np.round(np.linspace(first_v, end_v, points), 9)
+    return np.minimum(np.round(np.linspace(first_v, end_v, points), 9), end_v)
 
 
 def check_trace(cells: int, samples: int) -> None:

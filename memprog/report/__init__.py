@@ -1,6 +1,7 @@
 """What a run found out, as frozen values that become JSON; their field names are an interface."""
 
 from memprog.report.base import SCHEMA_VERSION, Report, plain
+from memprog.report.characterise import CharacteriseReport
 from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
@@ -14,6 +15,7 @@ from memprog.report.verify import VerifyReport
 
 __all__ = [
     "SCHEMA_VERSION",
+    "CharacteriseReport",
     "ChipReport",
     "DemoReport",
     "DemoVariant",
