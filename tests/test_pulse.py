@@ -284,19 +284,19 @@ def test_what_was_measured_before_the_run_was_stopped_is_kept(bench: Bench) -> N
 WORDS = ("--array", "0", "--region", "0:2,0:4", "--bias", "SET", "--amplitude", "1.9", "--count", "9")
 
 
+KILLS = [Kill("after journal intent", 5), Kill("after chip slot", 9), Kill("after journal run", 1)]
+MORE_KILLS = [
+    Kill("before journal intent", 1),
+    Kill("inside chip slot", 8),
+    Kill("before journal outcome", 8),
+    Kill("after journal outcome", 12),
+    Kill("before journal end", 1),
+    Kill("inside file", 1),
+]
+
+
 @pytest.mark.parametrize(
-    "kill",
-    [
-        Kill("before journal intent", 1),
-        Kill("after journal intent", 5),
-        Kill("inside chip slot", 8),
-        Kill("after chip slot", 9),
-        Kill("before journal outcome", 8),
-        Kill("after journal outcome", 12),
-        Kill("after journal run", 1),
-        Kill("before journal end", 1),
-    ],
-    ids=str,
+    "kill", [*KILLS, *(pytest.param(kill, marks=pytest.mark.long) for kill in MORE_KILLS)], ids=str
 )
 def test_a_kill_loses_no_pulse_and_the_image_is_known_to_be_gone(kill: Kill, bench: Bench) -> None:
     program(bench.workspace, profile=bench.profile, verify=False)
