@@ -39,6 +39,10 @@ ALL = [
     samples.demo_report(),
     samples.load_report(),
     samples.export_report(),
+    samples.pulse_report(),
+    samples.characterise_report(),
+    samples.iv_report(),
+    samples.trace_report(),
 ]
 
 
