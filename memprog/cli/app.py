@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, Entry] = {
     "trace": ("memprog.cli.trace", "trace", "Write the current of cells over time."),
     "characterise": ("memprog.cli.characterise", "characterise", "Find out how cells behave, into a folder of logs."),
     "export": ("memprog.cli.export", "export", "Write the weights as the chip holds them."),
+    "noise": ("memprog.cli.noise", "noise", "Take measured traces of current apart."),
     "restore": ("memprog.cli.restore", "restore", "Bring back what the cells held before a run."),
     "runs": ("memprog.cli.runs", "runs", "List what was done, when, and with what result."),
     "status": ("memprog.cli.status", "status", "Say what is in the workspace and what to do next."),

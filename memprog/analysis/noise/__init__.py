@@ -11,7 +11,7 @@ from memprog.analysis.noise.result import Estimate, Fluctuator, Noise
 from memprog.chip import FloatArray
 from memprog.errors import InputError
 
-__all__ = ["Estimate", "Fluctuator", "Line", "Noise", "Spectrum", "analyse_noise", "fit_noise"]
+__all__ = ["MOST_FLUCTUATORS", "Estimate", "Fluctuator", "Line", "Noise", "Spectrum", "analyse_noise", "fit_noise"]
 
 LEAST_SAMPLES = 200
 _MOST_DRIFT = 3
@@ -91,7 +91,7 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
 
 def drift_basis(count: int, power: int) -> FloatArray:
     """Legendre's polynomials over the trace, (count, power + 1)."""
-    return np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, count), power)
+    return np.asarray(np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, count), power), dtype=np.float64)
 
 
 def _checked(samples: FloatArray) -> FloatArray:

@@ -152,8 +152,8 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
     """Dwell times from a third of a sample to three times the trace; steps and noise not below a millionth."""
     shape, count = model.shape, len(model.samples)
     scale = float(np.log(model.samples.std() + 1e-300))
-    rates = (float(np.log(0.3 / count)), float(np.log(3.0)))
-    small = (scale - 14.0, scale + 3.0)
+    rates: tuple[float | None, float | None] = (float(np.log(0.3 / count)), float(np.log(3.0)))
+    small: tuple[float | None, float | None] = (scale - 14.0, scale + 3.0)
     return [rates] * (2 * shape.fluctuators) + [small] * shape.fluctuators + [(None, None)] * shape.baseline + [small]
 
 

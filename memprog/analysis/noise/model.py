@@ -183,7 +183,7 @@ class Look:
 
     def _lie_between(self, path: IntArray, rng: np.random.Generator) -> Mask:
         """Draw which samples of a path lie between two levels, (n,)."""
-        assert self.between is not None
+        assert self.between is not None  # noqa: S101 - for the type checker; callers have looked
         states = len(self.likelihood.on)
         source, target = self.likelihood.flips
         which = np.full((states, states), -1)
@@ -212,7 +212,7 @@ class Look:
 
     def _between_parts(self, sigma: float) -> tuple[FloatArray, FloatArray, float, float]:
         """Weights left to plain samples; derivatives by each level, by log sigma and by blur of those between."""
-        assert self.between is not None
+        assert self.between is not None  # noqa: S101 - for the type checker; callers have looked
         between, (source, target) = self.between, self.likelihood.flips
         from_source, to_target = self.likelihood.flip_ends
         moved = self.smoothed.pairs[:, source, target]
