@@ -96,4 +96,4 @@ def _pooled_row(entry: Fields) -> list[str]:
 
 
 def _estimate(found: Fields) -> str:
-    return f"{number(found['value'])} [{number(found['low'])}, {number(found['high'])}]"
+    return f"{number(found['value'], form='.4g')} [{number(found['low'], form='.4g')}, {number(found['high'], form='.4g')}]"
