@@ -142,11 +142,7 @@ def pulse(
         InstrumentError, StoppedError: the chip failed, or somebody stopped the run.
     """
     kind, caller = profile_of_chip(workspace, profile), caller or Caller()
-    if out_path is not None:
-        check_out(out_path, ".csv", "a pulse log")
-        refuse_binary(out_path)
-    elif not dry_run:
-        raise InputError("a pulse log needs a file to be written to")
+    _check_log(out_path, needed=not dry_run)
     errand = Errand(
         kind=PULSES,
         profile=kind,
@@ -164,6 +160,15 @@ def pulse(
     with hold(workspace, kind, label="memprog pulse", anew=True, **wanted) as held:
         may_begin(held, errand, yes=yes)
         return _carry_out(held, errand, train, out_path, listener or ignore, caller)
+
+
+def _check_log(path: Path | None, *, needed: bool) -> None:
+    if path is None:
+        if needed:
+            raise InputError("a pulse log needs a file to be written to")
+        return
+    check_out(path, ".csv", "a pulse log")
+    refuse_binary(path)
 
 
 def may_begin(held: Held, errand: Errand, *, yes: bool) -> None:

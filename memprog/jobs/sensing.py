@@ -64,10 +64,8 @@ def iv(
     kind = profile_of_chip(workspace, profile)
     check_out(out_path, ".csv", "a sweep")
     refuse_binary(out_path)
-    read_v = read_voltages(kind, from_v, to_v, points)
-    mask = chosen_mask(kind, region, cells)
-    if int(mask.sum()) * len(read_v) > EVENTS_MOST:
-        raise InputError(f"{int(mask.sum())} cells at {points} voltages are more lines than can be read again")
+    read_v, mask = read_voltages(kind, from_v, to_v, points), chosen_mask(kind, region, cells)
+    _check_lines(int(mask.sum()), points)
     count = kind.protocol.check_samples if samples is None else samples
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
     bounds = tightened(kind.limits, **dict(limits or {}))
@@ -167,6 +165,11 @@ def read_voltages(kind: ChipProfile, from_v: float | None, to_v: float | None, p
     if not 0.0 < first_v <= end_v or (points > 1 and first_v == end_v):
         raise InputError(f"read voltages must rise from above 0 V; {points} from {first_v:g} V to {end_v:g} V do not")
     return np.minimum(np.round(np.linspace(first_v, end_v, points), 9), end_v)
+
+
+def _check_lines(cells: int, points: int) -> None:
+    if cells * points > EVENTS_MOST:
+        raise InputError(f"{cells} cells at {points} voltages are more lines than can be read again")
 
 
 def check_trace(cells: int, samples: int) -> None:
