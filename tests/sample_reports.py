@@ -15,6 +15,7 @@ from memprog.report import (
     FailureReport,
     IvReport,
     LoadReport,
+    NoiseReport,
     ProgramReport,
     PulseReport,
     ReadReport,
@@ -208,6 +209,32 @@ def _measured(path: str) -> dict[str, Any]:
         "samples": 48,
         "chip_time_s": 0.5,
     }
+
+
+def noise_report() -> NoiseReport:
+    """One plateau with one fluctuator, not pooled with any other."""
+    estimate = {"value": 2.0, "low": 1.9, "high": math.inf}
+    keys = ("step_usiemens", "tau_low_s", "tau_high_s", "occupancy")
+    fluctuator = {key: estimate for key in keys} | {"switchings": 80.0, "trouble": ""}
+    plateau = {
+        "path": "t.npz",
+        "array": None,
+        "row": None,
+        "column": None,
+        "bias_v": 0.2,
+        "conductance_usiemens": 98.0,
+        "fluctuators": [fluctuator],
+        "noise_usiemens": estimate,
+        "colour_exponent": estimate,
+        "lines": [],
+    }
+    return NoiseReport(
+        files=[{"path": "t.npz", "sha256": "n" * 64, "simulated": None, "cells": 1}],
+        plateaus=[plateau],
+        unread=["u.npz, cell 0: not read"],
+        pooled=[],
+        trends={"tau_low": None, "tau_high": None},
+    )
 
 
 def iv_report() -> IvReport:

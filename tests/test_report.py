@@ -42,6 +42,7 @@ ALL = [
     samples.pulse_report(),
     samples.characterise_report(),
     samples.iv_report(),
+    samples.noise_report(),
     samples.trace_report(),
 ]
 

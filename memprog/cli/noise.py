@@ -96,4 +96,5 @@ def _pooled_row(entry: Fields) -> list[str]:
 
 
 def _estimate(found: Fields) -> str:
-    return f"{number(found['value'], form='.4g')} [{number(found['low'], form='.4g')}, {number(found['high'], form='.4g')}]"
+    value, low, high = (number(found[key], form=".4g") for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"

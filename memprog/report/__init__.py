@@ -6,6 +6,7 @@ from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
+from memprog.report.noise import NoiseReport
 from memprog.report.program import ProgramReport
 from memprog.report.pulse import PulseReport
 from memprog.report.runs import RunsReport
@@ -24,6 +25,7 @@ __all__ = [
     "FailureReport",
     "IvReport",
     "LoadReport",
+    "NoiseReport",
     "ProgramReport",
     "PulseReport",
     "ReadReport",

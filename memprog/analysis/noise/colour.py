@@ -119,9 +119,9 @@ def _strongest(rest: FloatArray) -> int | None:
     if len(power) < 32:
         return None
     # Of exponential power the median is ln 2 of the mean; slow colour is the ground's, not a line's.
-    ground = median_filter(power[1:], size=31, mode="nearest") / np.log(2.0)
+    ground = median_filter(power[1:], size=31, mode="reflect") / np.log(2.0)
     above = power[1:] / np.maximum(ground, 1e-300)
-    above[:3] = 0.0  # a drift, not a line
+    above[:3] = above[-3:] = 0.0  # a drift, and what cannot be told from the sampling, are no lines
     at = int(above.argmax())
     return at + 1 if above[at] > np.log(len(above) / _FALSE_ALARM) else None
 
