@@ -212,6 +212,7 @@ def test_cells_that_conduct_too_much_are_left_out_of_what_would_be_too_much(benc
     check_equal(bench)
 
 
+@pytest.mark.long
 def test_a_kill_loses_no_pulse(bench: Bench, tmp_path: Path) -> None:
     before, kill = account_of(bench), Kill("after journal intent", 60)
     words = ("characterise", "--cells", "4", "--out", str(tmp_path / "measured"))
