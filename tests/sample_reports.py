@@ -215,7 +215,7 @@ def noise_report() -> NoiseReport:
     """One plateau with one fluctuator, not pooled with any other."""
     estimate = {"value": 2.0, "low": 1.9, "high": math.inf}
     keys = ("step_usiemens", "tau_low_s", "tau_high_s", "occupancy")
-    fluctuator = {key: estimate for key in keys} | {"switchings": 80.0, "trouble": ""}
+    fluctuator = dict.fromkeys(keys, estimate) | {"switchings": 80.0, "trouble": ""}
     plateau = {
         "path": "t.npz",
         "array": None,
