@@ -53,6 +53,7 @@ FIELDS: dict[str, str] = {
     "ExportReport": "simulated chip path sha256 format image_sha256 layers digital",
     "ExportedLayer": "name shape dtype error_rms_relative error_max_relative",
     "FailureReport": "error run",
+    "FigureReport": "figure seed paths facts",
     "LoadReport": (
         "weights weights_format weights_sha256 image image_sha256 profile profile_sha256 levels layers digital "
         "arrays_used arrays_available cells_used fill_fraction"

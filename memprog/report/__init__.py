@@ -4,6 +4,7 @@ from memprog.report.base import SCHEMA_VERSION, Report, plain
 from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
+from memprog.report.figure import FigureReport
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
 from memprog.report.program import ProgramReport
 from memprog.report.runs import RunsReport
@@ -18,6 +19,7 @@ __all__ = [
     "ExportReport",
     "ExportedLayer",
     "FailureReport",
+    "FigureReport",
     "LoadReport",
     "ProgramReport",
     "ReadReport",

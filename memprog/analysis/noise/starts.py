@@ -75,7 +75,9 @@ def _clusters(sizes: FloatArray, centres: FloatArray) -> FloatArray:
     """Middles of clusters: centres that move to the median of the sizes nearest to them."""
     for _ in range(20):
         nearest = np.abs(sizes[:, None] - centres).argmin(axis=1)
-        centres = np.array([np.median(sizes[nearest == k]) if (nearest == k).any() else was for k, was in enumerate(centres)])
+        centres = np.array(
+            [np.median(sizes[nearest == k]) if (nearest == k).any() else was for k, was in enumerate(centres)]
+        )
     return centres
 
 
