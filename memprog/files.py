@@ -22,18 +22,18 @@ _LEFT_OVER_S = 3600.0
 """Age of a half-written file whose writer must be gone: writing takes seconds at most."""
 
 
-def read_whole(path: Path) -> bytes:
+def read_whole(path: Path, most_bytes: int = MAX_BYTES) -> bytes:
     """Read a file that must be there, hold something, and be of a sane size.
 
     Raises:
-        InputError: no file, no permission, empty, or larger than MAX_BYTES.
+        InputError: no file, no permission, empty, or larger than most_bytes.
     """
     try:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file")
         size = path.stat().st_size
-        if not 0 < size <= MAX_BYTES:
-            raise InputError(f"{path}: holds {size} bytes; 1 to {MAX_BYTES} can be read")
+        if not 0 < size <= most_bytes:
+            raise InputError(f"{path}: holds {size} bytes; 1 to {most_bytes} can be read")
         return path.read_bytes()
     except (OSError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) else "there is not enough memory"

@@ -38,6 +38,10 @@ def paths_in(value: Any, above: str = "") -> Iterator[str]:
 
 
 FIELDS: dict[str, str] = {
+    "CharacteriseReport": (
+        "run_id simulated chip profile profile_sha256 utc argv dry_run limits array cells places plan pulses_planned "
+        "pulses_total pulses_per_cell events path files chip_time_s host_time_s"
+    ),
     "ChipReport": (
         "simulated chip profile profile_sha256 geometry capabilities limits pulses_total pulses_recorded "
         "pulses_per_cell_max defects_by_reason defects clock_s path"
@@ -54,6 +58,9 @@ FIELDS: dict[str, str] = {
     "ExportedLayer": "name shape dtype error_rms_relative error_max_relative",
     "FailureReport": "error run",
     "FigureReport": "figure seed paths facts",
+    "IvReport": (
+        "simulated chip profile profile_sha256 path sha256 array cells read_v samples unread rise_median chip_time_s"
+    ),
     "LoadReport": (
         "weights weights_format weights_sha256 image image_sha256 profile profile_sha256 levels layers digital "
         "arrays_used arrays_available cells_used fill_fraction"
@@ -64,9 +71,18 @@ FIELDS: dict[str, str] = {
         "passed pulses_total pulses_per_cell_mean pulses_per_cell_p99 samples_per_cell_mean denoise_pulses_total "
         "rounds chip_time_s host_time_s arrays verify"
     ),
+    "PulseReport": (
+        "run_id simulated chip profile profile_sha256 utc argv dry_run limits array cells bias_name amplitudes_v "
+        "gate_v width_ns count pulses_planned pulses_total cells_held_back cells_unread readback_first_median_usiemens "
+        "readback_last_median_usiemens events path sha256 chip_time_s host_time_s"
+    ),
     "ReadReport": "simulated chip path arrays cells unread noise_median_usiemens",
     "RunsReport": "journal runs",
     "StatusReport": "workspace image chip runs next_step",
+    "TraceReport": (
+        "simulated chip profile profile_sha256 path sha256 array cells unread read_v samples interval_s span_s "
+        "noise_median_usiemens chip_time_s"
+    ),
     "VerifyReport": (
         "simulated chip profile profile_sha256 image_sha256 utc argv limits cells cells_in_window cells_unread "
         "yield_fraction min_yield passed window_usiemens window_floor_usiemens error_mean_usiemens "

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from memprog.report import (
+    CharacteriseReport,
     ChipReport,
     DemoReport,
     DemoVariant,
@@ -13,11 +14,14 @@ from memprog.report import (
     ExportReport,
     FailureReport,
     FigureReport,
+    IvReport,
     LoadReport,
     ProgramReport,
+    PulseReport,
     ReadReport,
     RunsReport,
     StatusReport,
+    TraceReport,
     VerifyReport,
 )
 from memprog.report.failure import RUN, failure
@@ -127,6 +131,94 @@ def read_report() -> ReadReport:
     return ReadReport(
         simulated=True, chip=CHIP, path="g.npy", arrays=(0,), cells=64, unread=1, noise_median_usiemens=0.1
     )
+
+
+def pulse_report(**changes: Any) -> PulseReport:
+    """A ramp on 16 cells, one of which was left out at the end."""
+    fields: dict[str, Any] = {
+        "run_id": "run-2",
+        "simulated": True,
+        "chip": CHIP,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "utc": "2030-01-01T00:00:00Z",
+        "argv": ("memprog", "pulse"),
+        "dry_run": False,
+        "limits": {"set_max_v": 2.5},
+        "array": 0,
+        "cells": 16,
+        "bias_name": "SET",
+        "amplitudes_v": (1.0, 1.1),
+        "gate_v": 1.5,
+        "width_ns": 1000,
+        "count": 1,
+        "pulses_planned": 32,
+        "pulses_total": 31,
+        "cells_held_back": 1,
+        "cells_unread": 0,
+        "readback_first_median_usiemens": 100.0,
+        "readback_last_median_usiemens": math.nan,
+        "events": 47,
+        "path": "log.csv",
+        "sha256": "l" * 64,
+        "chip_time_s": 0.5,
+        "host_time_s": 0.1,
+    }
+    return PulseReport(**fields | changes)
+
+
+def characterise_report() -> CharacteriseReport:
+    """Two cells and a plan of one stage."""
+    return CharacteriseReport(
+        run_id="run-3",
+        simulated=True,
+        chip=CHIP,
+        profile="tiny",
+        profile_sha256="p" * 64,
+        utc="2030-01-01T00:00:00Z",
+        argv=("memprog", "characterise"),
+        dry_run=False,
+        limits={"set_max_v": 2.5},
+        array=0,
+        cells=2,
+        places=[[0, 1], [2, 3]],
+        plan=[{"stage": "cycles", "pulses": 24, "readings": 0}],
+        pulses_planned=48,
+        pulses_total=48,
+        pulses_per_cell=24,
+        events=50,
+        path="measured",
+        files=[{"name": "pulses.csv", "bytes": 4000, "sha256": "f" * 64}],
+        chip_time_s=100.0,
+        host_time_s=1.0,
+    )
+
+
+def _measured(path: str) -> dict[str, Any]:
+    """What the reports of both verbs that only read share."""
+    return {
+        "simulated": True,
+        "chip": CHIP,
+        "profile": "tiny",
+        "profile_sha256": "p" * 64,
+        "path": path,
+        "sha256": "m" * 64,
+        "array": 0,
+        "cells": 4,
+        "unread": 1,
+        "samples": 48,
+        "chip_time_s": 0.5,
+    }
+
+
+def iv_report() -> IvReport:
+    """Two read voltages."""
+    return IvReport(**_measured("iv.csv"), read_v=(0.1, 0.2), rise_median=0.01)
+
+
+def trace_report() -> TraceReport:
+    """A trace of a few samples."""
+    return TraceReport(**_measured("t.npz"), read_v=0.2, interval_s=2e-4, span_s=0.0094, noise_median_usiemens=math.nan)
 
 
 def chip_report() -> ChipReport:

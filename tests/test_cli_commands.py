@@ -67,10 +67,15 @@ def progress(kind: str, **changes: Any) -> Progress:
     return Progress(**fields | changes)
 
 
+PULSE = ["pulse", "--array", "0", "--cell", "1,2", "--bias", "SET", "--amplitude", "1.2", "--out", "log.csv"]
 COMMANDS = [
     (["program", "--array"], "program.program", samples.program_report()),
     (["verify"], "verify.verify", samples.verify_report()),
     (["read", "--out", "g.npy"], "read.read_conductances", samples.read_report()),
+    (PULSE, "pulse.pulse", samples.pulse_report()),
+    (["characterise", "--out", "measured"], "characterise.characterise", samples.characterise_report()),
+    (["iv", "--array", "0", "--out", "iv.csv"], "sensing.iv", samples.iv_report()),
+    (["trace", "--array", "0", "--out", "t.npz"], "sensing.trace", samples.trace_report()),
     (["export", "--out", "w.npy"], "export_chip.export", samples.export_report()),
     (["info"], "chips.chip_report", samples.chip_report()),
     (["sim", "new"], "chips.new_chip", samples.chip_report()),

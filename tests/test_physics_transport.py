@@ -16,6 +16,7 @@ from memprog.physics.transport import (
     Channel,
     band_matrix,
     incoming_waves,
+    join_leads,
     narrowest_open_nm,
     scatter,
     slice_blocks,
@@ -111,17 +112,18 @@ def test_band_gives_what_a_dense_solve_gives() -> None:
     channel = Channel(size_nm=8.0, modes=2, slices=20)
     elements = trap_elements_ev(channel, published_trap())
     energy = np.array([0.2])
-    blocks = slice_blocks(channel, elements, energy)[0]
+    joined = join_leads(channel, energy)
+    blocks = slice_blocks(channel, elements, energy, joined)[0]
     dense = np.zeros((84, 84), dtype=complex)
     for n in range(21):
         dense[4 * n : 4 * n + 4, 4 * n : 4 * n + 4] = blocks[n]
     dense += np.eye(84, k=4) + np.eye(84, k=-4)
-    right = incoming_waves(channel, energy, np.arange(3)).reshape(84, 3)
+    right = incoming_waves(channel, joined, np.arange(3)).reshape(3, 84).T
     wave = np.linalg.solve(dense, right).reshape(21, 4, 3).transpose(2, 0, 1)
     assert np.abs(scatter(channel, elements).wave[0] - wave).max() < 1e-12
-    band = band_matrix(slice_blocks(channel, elements, energy))
-    assert band.shape == (9, 84)
-    assert np.array_equal(band[4], np.diag(dense))
+    band = band_matrix(slice_blocks(channel, elements, energy, joined))
+    assert band.shape == (13, 84)
+    assert np.array_equal(band[8], np.diag(dense))
 
 
 def test_energies_and_traps_solved_together_are_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:

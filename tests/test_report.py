@@ -40,6 +40,10 @@ ALL = [
     samples.load_report(),
     samples.export_report(),
     samples.figure_report(),
+    samples.pulse_report(),
+    samples.characterise_report(),
+    samples.iv_report(),
+    samples.trace_report(),
 ]
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 import click
 
+from memprog.errors import InputError
+from memprog.units import parse_quantity
+
 _REGION = re.compile(r"(\d{1,9}):(\d{1,9}),(\d{1,9}):(\d{1,9})")
 _CELL = re.compile(r"(\d{1,9}),(\d{1,9})")
 _DURATION = re.compile(r"(.*?)(s|min|h)?")
 _LIMIT = re.compile(r"([a-z][a-z0-9_]*)=(.*)")
 _PULSES = re.compile(r"0*[1-9][0-9]{0,17}")
 _UNITS_S = {None: 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
+_ARRAY = re.compile(r"\d{1,9}")
+_BARE = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 _ARRAYS = re.compile(r"\d{1,9}(,\d{1,9})*")
 
 
@@ -56,6 +61,64 @@ def cell(text: str) -> tuple[int, int]:
     if match is None:
         raise click.BadParameter(f"'{text}' is not a row and a column such as 3,17.")
     return int(match[1]), int(match[2])
+
+
+def array(text: str) -> int:
+    """Read the number of one array.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    if not _ARRAY.fullmatch(text):
+        raise click.BadParameter(f"'{text}' is not the number of one array, such as 0.")
+    return int(text)
+
+
+def volts(text: str) -> float:
+    """Read ``0.2``, ``0.2V`` or ``200mV``, at least 0.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    value_v = finite(text) if _BARE.fullmatch(str(text)) else _quantity(text, "V")
+    if value_v < 0.0:
+        raise click.BadParameter(f"'{text}' is below 0 V; the bias says in which direction a voltage acts.")
+    return value_v
+
+
+def width_ns(text: str) -> int:
+    """Read ``100ns`` or ``1us`` as whole nanoseconds, at least one; a bare number could be either.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    wanted_ns = _quantity(text, "s") * 1e9
+    if not 0.5 <= wanted_ns < 1e15 or abs(wanted_ns - round(wanted_ns)) > 1e-6 * wanted_ns:
+        raise click.BadParameter(f"'{text}' is not a number of whole nanoseconds, at least one.")
+    return round(wanted_ns)
+
+
+def interval_s(text: str) -> float:
+    """Read ``0.2ms`` or ``2s``, at least 0.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    time_s = _quantity(text, "s")
+    if time_s < 0.0:
+        raise click.BadParameter(f"'{text}' is below 0 s.")
+    return time_s
+
+
+def count(text: str) -> int:
+    """Read how many, 1 or more.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    if not _PULSES.fullmatch(str(text)):
+        raise click.BadParameter(f"'{text}' is not a whole number above 0.")
+    return int(text)
 
 
 def fraction(text: str) -> float:
@@ -142,6 +205,13 @@ def limit(text: str) -> tuple[str, float]:
     if match is None:
         raise click.BadParameter(f"'{text}' is not a limit such as set_max_v=2.0.")
     return match[1], finite(match[2])
+
+
+def _quantity(text: str, unit: str) -> float:
+    try:
+        return parse_quantity(str(text), unit)
+    except InputError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 class FilledPath(click.Path):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memprog.jobs.workspace import Workspace
 
 Command = Callable[..., Any]
+Region = tuple[int, int, int, int]
 Decorator = Callable[[Command], Command]
 
 
@@ -111,8 +112,26 @@ _PATHS = {
     "journal": click.option("--journal", type=config.FILE, help="Journal file, instead of the workspace's."),
 }
 
+_PLACES: Sequence[Decorator] = (
+    click.option("--array", type=kinds.array, required=True, metavar="N", help="Number of the array."),
+    click.option(
+        "--region", type=kinds.region, metavar="R0:R1,C0:C1", help="Only this part of it; from 0, ends excluded."
+    ),
+    click.option("--cell", "cells", type=kinds.cell, multiple=True, metavar="R,C", help="Only this cell; repeatable."),
+)
+
 _MIN_YIELD = setting(
     "min_yield", "--min-yield", metavar="FRACTION", help="Exit code 1 below this; by default the profile's."
+)
+
+_LIMIT = click.option(
+    "--limit",
+    "limits",
+    type=kinds.limit,
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_limits,
+    help="Tighten a limit of the profile, such as set_max_v=2.0; repeatable.",
 )
 
 _RUN: Sequence[Decorator] = (
@@ -125,15 +144,7 @@ _RUN: Sequence[Decorator] = (
     _MIN_YIELD,
     setting("max_time", "--max-time", metavar="DURATION", help="Stop, to be resumed, after 90s, 10min or 2h."),
     setting("max_pulses", "--max-pulses", metavar="N", help="Stop, to be resumed, after so many pulses."),
-    click.option(
-        "--limit",
-        "limits",
-        type=kinds.limit,
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=_limits,
-        help="Tighten a limit of the profile, such as set_max_v=2.0; repeatable.",
-    ),
+    _LIMIT,
 )
 
 
@@ -237,6 +248,23 @@ def arrays_option(help_text: str) -> Decorator:
     return click.option(
         "--array", "arrays", type=kinds.arrays, is_flag=False, flag_value="all", metavar="[N,...]", help=help_text
     )
+
+
+def places_options(command: Command) -> Command:
+    """Give the command ``array``, and ``region`` and ``cells`` inside it, which exclude each other."""
+
+    @functools.wraps(command)
+    def run(*, region: Region | None, cells: tuple[tuple[int, int], ...], **rest: Any) -> Any:
+        if region and cells:
+            raise click.UsageError("--region and --cell exclude each other.")
+        return command(region=region, cells=cells or None, **rest)
+
+    return _decorated(run, _PLACES)
+
+
+def limit_option(command: Command) -> Command:
+    """Give the command ``limits``, those that are tighter than the profile's."""
+    return _LIMIT(command)
 
 
 def out_option(help_text: str) -> Decorator:

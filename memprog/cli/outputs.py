@@ -61,7 +61,7 @@ def folder_of_output(context: click.Context) -> Iterator[None]:
         InputError: it cannot.
     """
     path = context.params.get("out")
-    if not isinstance(path, Path):
+    if not isinstance(path, Path) or context.params.get("dry_run"):
         yield
         return
     made = _make_folders(path)

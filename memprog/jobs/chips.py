@@ -21,7 +21,7 @@ from memprog.files import make_folder
 from memprog.image import read_image
 from memprog.jobs.workspace import Workspace
 from memprog.locks import owned
-from memprog.profile import DEFAULT_PROFILE, ChipProfile, bundled_profile, load_profile, profile_names
+from memprog.profile import DEFAULT_PROFILE, ChipProfile, Limits, bundled_profile, load_profile, profile_names
 from memprog.protocol import Reason
 from memprog.report.chip import ChipReport
 from memprog.session import ChipRecord, Journal, Session, fates, is_past
@@ -142,10 +142,11 @@ def reading(
     profile: ChipProfile,
     *,
     label: str,
+    limits: Limits | None = None,
     **wanted: Unpack[Wanted],
 ) -> Iterator[Session]:
-    """Own a chip and open a session on it that may only read; see opened."""
-    with opened(workspace, profile, label=label, **wanted) as chip, Session(chip, profile) as session:
+    """Own a chip and open a session on it that may only read, under limits of the caller's; see opened."""
+    with opened(workspace, profile, label=label, **wanted) as chip, Session(chip, profile, limits=limits) as session:
         yield session
 
 

@@ -24,7 +24,18 @@ from memprog.jobs.chips import (
 )
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
-from memprog.session import PROGRAM, RESTORE, ChipRecord, Journal, Run, fates, is_left_by, is_past, settle
+from memprog.session import (
+    OF_THE_LOOP,
+    PROGRAM,
+    RESTORE,
+    ChipRecord,
+    Journal,
+    Run,
+    fates,
+    is_left_by,
+    is_past,
+    settle,
+)
 
 RESUME_WITH = {PROGRAM: "memprog program --resume", RESTORE: "memprog restore --resume"}
 """How a run of each kind is taken up again."""
@@ -138,6 +149,32 @@ class Held:
             f"{also if self.lost_pulses else ''}; nothing was applied"
         )
 
+    def refuse_loss(self, *, yes: bool) -> None:
+        """Move cells that hold an image, or those of a run that can be taken up, only on the operator's word.
+
+        Raises:
+            LimitError: there is something to lose.
+        """
+        run, known = self.unfinished(), self.holds()
+        if yes:
+            return
+        if run is not None:
+            kind = str(run.facts["kind"])
+            resume = f"`{RESUME_WITH[kind]}` takes it up, " if self._may_go_on(run) else ""
+            raise LimitError(
+                f"run {run.run_id} on chip {run.serial}, begun {run.facts['utc']}, is unfinished; "
+                f"{resume}--yes gives it up; nothing was applied"
+            )
+        if known or (known is None and self.chip.capabilities.knows_last_batch):
+            holds = f"image {known[:8]}" if known else "what neither its record nor this journal knows"
+            raise LimitError(f"chip {self.serial} holds {holds}; --yes lets its cells be moved; nothing was applied")
+
+    def stop_what_was_killed(self) -> None:
+        """Say of runs that cannot be taken up that they ended: who owns the chip knows that nobody carries them on."""
+        for run in self.runs():
+            if run.state == "running" and run.facts["kind"] not in OF_THE_LOOP:
+                self.journal.end_run(run.run_id, "stopped", {})
+
     def account_for_lost_pulses(self, *, yes: bool) -> None:
         """Do not wear a chip whose record lacks pulses, unless told to: then they count as spread over all cells.
 
@@ -198,6 +235,7 @@ def hold(
             held = _held(workspace, chip, journal)
             if not held.former:
                 settle(journal, chip, held.name)
+                held.stop_what_was_killed()
             for batch_id in (held.record.counted(journal), chip.last_batch_id()):
                 journal.go_on_above(-1 if batch_id is None else batch_id)
         # What runs cost that an older copy does not know of is counted once more; a new chip has had none.

@@ -85,9 +85,9 @@ def choose(
             raise InputError(f"array {array} is not in the image, which has arrays 0 to {count - 1}")
     inside = np.ones((rows, columns), dtype=bool)
     if region is not None:
-        inside = _region(region, rows, columns)
+        inside = region_mask(region, rows, columns)
     if cells is not None:
-        inside = _cells(cells, rows, columns)
+        inside = cells_mask(cells, rows, columns)
     part = part_of(image, {array: ~np.isnan(image.targets_usiemens[array]) & inside for array in wanted})
     if part.cells == 0:
         raise InputError("there is no cell with a target in what was asked for; nothing was done")
@@ -122,7 +122,12 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _region(region: tuple[int, int, int, int], rows: int, columns: int) -> Mask:
+def region_mask(region: tuple[int, int, int, int], rows: int, columns: int) -> Mask:
+    """Mask (rows, columns) of a region (r0, r1, c0, c1; half-open).
+
+    Raises:
+        InputError: it is not inside the array.
+    """
     r0, r1, c0, c1 = region
     if not (0 <= r0 < r1 <= rows and 0 <= c0 < c1 <= columns):
         raise InputError(f"region {r0}:{r1},{c0}:{c1} is not inside an array of {rows} x {columns}")
@@ -131,7 +136,12 @@ def _region(region: tuple[int, int, int, int], rows: int, columns: int) -> Mask:
     return inside
 
 
-def _cells(cells: Sequence[tuple[int, int]], rows: int, columns: int) -> Mask:
+def cells_mask(cells: Sequence[tuple[int, int]], rows: int, columns: int) -> Mask:
+    """Mask (rows, columns) of (row, column) pairs.
+
+    Raises:
+        InputError: one is not inside the array.
+    """
     inside = np.zeros((rows, columns), dtype=bool)
     for row, column in cells:
         if not (0 <= row < rows and 0 <= column < columns):

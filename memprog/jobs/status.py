@@ -100,7 +100,7 @@ def _run(journal: Journal, run: Run) -> dict[str, Any]:
 def _next_step(image: dict[str, Any] | None, chip: dict[str, Any] | None, past: list[dict[str, Any]]) -> str:
     if image is None:
         return "load weights: memprog load-weights FILE"
-    unfinished = next((run for run in past if run["state"] in UNFINISHED), None)
+    unfinished = next((run for run in past if run["state"] in UNFINISHED and run["kind"] in RESUME_WITH), None)
     if unfinished is not None:
         return _way_on(unfinished, image)
     if not past or past[0]["image_sha256"] != image["sha256"] or chip is None or chip["blank"]:

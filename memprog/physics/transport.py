@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,18 @@ class Scattering:
         return self.conductance_quanta * QUANTUM_USIEMENS
 
 
+class Joined(NamedTuple):
+    """How the wave joins the leads at b energies, each (b, modes^2).
+
+    ``end`` stands on the diagonal of both end slices, ``source`` brings in a wave of amplitude 1, ``flux`` is the
+    current of that wave (0 where the mode is closed).
+    """
+
+    end: ComplexArray
+    source: ComplexArray
+    flux: FloatArray
+
+
 def narrowest_open_nm(energy_ev: float, mass: float = 0.11) -> float:
     """Size below which no mode is open for an energy that counts from the bottom of the well, confinement included.
 
@@ -165,7 +177,7 @@ def scatter(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray | N
     """
     elements, energy = _fitting(channel, elements_ev, energy_ev)
     incoming = np.flatnonzero(channel.mode_ev < energy.max())
-    values = channel.slices * channel.modes**2 * (2 * channel.modes**2 + 1)
+    values = channel.slices * channel.modes**2 * (3 * channel.modes**2 + 1)
     batch = max(BATCH_VALUES // values, 1)
     pieces = [
         _scatter_batch(channel, elements[start : start + batch], energy[start : start + batch], incoming)
@@ -175,7 +187,16 @@ def scatter(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray | N
     return Scattering(wave=wave, transmission=passed, reflection=back)
 
 
-def slice_blocks(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray) -> ComplexArray:
+def join_leads(channel: Channel, energy_ev: FloatArray) -> Joined:
+    """Work out how the wave joins the leads at b energies (b,)."""
+    turn = channel.step_nm * np.sqrt((energy_ev[:, None] - channel.mode_ev + 0j) * channel.per_ev_nm2)
+    if channel.leads == "first-order":
+        return Joined(1j * turn - 1.0, 2j * turn, turn.real)
+    lattice = 2.0 * np.arcsin(turn / 2.0)
+    return Joined(np.exp(1j * lattice), 2j * np.sin(lattice), np.sin(lattice).real)
+
+
+def slice_blocks(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray, joined: Joined) -> ComplexArray:
     """Diagonal block of each slice, (b, slices + 1, modes^2, modes^2), leads joined.
 
     The wave obeys psi(n-1) + psi(n+1) + block(n) psi(n) = 0, but for what comes in on slice 0.
@@ -186,30 +207,32 @@ def slice_blocks(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArra
     blocks[:, :, modes, modes] += ((energy_ev[:, None] - channel.mode_ev) * square - 2.0)[:, None, :]
     if channel.leads == "first-order":
         blocks[:, [0, -1]] = 0.0
-    blocks[:, [[0], [-1]], modes, modes] += _leads(channel, energy_ev)[0][:, None, :]
+    blocks[:, [[0], [-1]], modes, modes] += joined.end[:, None, :]
     return blocks
 
 
-def incoming_waves(channel: Channel, energy_ev: FloatArray, incoming: IntArray) -> ComplexArray:
-    """Right-hand side of the slices, (b, slices + 1, modes^2, o): a wave of each incoming mode (o,) from slice 0."""
-    right = np.zeros((len(energy_ev), channel.slices + 1, channel.modes**2, len(incoming)), dtype=np.complex128)
-    _, source, flux = _leads(channel, energy_ev)
-    right[:, 0, incoming, np.arange(len(incoming))] = np.where(flux > 0.0, source, 0.0)[:, incoming]
+def incoming_waves(channel: Channel, joined: Joined, incoming: IntArray) -> ComplexArray:
+    """Right-hand sides (o, b, slices + 1, modes^2): a wave of each incoming mode (o,), from slice 0."""
+    shape = (len(incoming), len(joined.flux), channel.slices + 1, channel.modes**2)
+    right = np.zeros(shape, dtype=np.complex128)
+    source = np.where(joined.flux > 0.0, joined.source, 0.0)
+    right[np.arange(len(incoming)), :, 0, incoming] = source[:, incoming].T
     return right
 
 
 def band_matrix(blocks: ComplexArray) -> ComplexArray:
-    """Write b systems one after the other as diagonals, (2 modes^2 + 1, b (slices + 1) modes^2), as LAPACK wants them.
+    """Write b systems one after the other as diagonals, (3 modes^2 + 1, b (slices + 1) modes^2), as LAPACK wants them.
 
-    Neighbouring slices are coupled by 1 within a mode, so the band is only as wide as there are modes.
+    Neighbouring slices are coupled by 1 within a mode, so the band is only as wide as there are modes. The first
+    modes^2 rows are 0, the room elimination needs; a column lies in memory in one piece.
     """
     count, places, modes, _ = blocks.shape
-    band = np.zeros((2 * modes + 1, count, places, modes), dtype=np.complex128)
+    band = np.zeros((count, places, modes, 3 * modes + 1), dtype=np.complex128)
     row, column = np.indices((modes, modes))
-    band[modes + row - column, :, :, column] = blocks.transpose(2, 3, 0, 1)
-    band[0, :, 1:] = 1.0
-    band[-1, :, :-1] = 1.0
-    return band.reshape(2 * modes + 1, -1)
+    band[:, :, column, 2 * modes + row - column] = blocks
+    band[:, 1:, :, modes] = 1.0
+    band[:, :-1, :, 3 * modes] = 1.0
+    return band.reshape(-1, 3 * modes + 1).T
 
 
 def _fitting(channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray | None) -> tuple[FloatArray, FloatArray]:
@@ -235,24 +258,17 @@ def _scatter_batch(
     channel: Channel, elements_ev: FloatArray, energy_ev: FloatArray, incoming: IntArray
 ) -> tuple[ComplexArray, FloatArray, FloatArray]:
     """Wave, transmission and reflection of a batch that fits in memory."""
-    from scipy.linalg import solve_banded
+    from scipy.linalg.lapack import zgbsv
 
     modes, places = channel.modes**2, channel.slices + 1
-    band = band_matrix(slice_blocks(channel, elements_ev, energy_ev))
-    right = incoming_waves(channel, energy_ev, incoming).reshape(-1, len(incoming))
-    solved = solve_banded((modes, modes), band, right, overwrite_ab=True, overwrite_b=True, check_finite=False)
-    wave = np.moveaxis(solved.reshape(len(energy_ev), places, modes, len(incoming)), 3, 1)
-    flux = _leads(channel, energy_ev)[2]
-    inward = flux[:, incoming, None]
-    ratio = np.divide(flux[:, None, :], inward, out=np.zeros_like(wave[:, :, 0].real), where=inward > 0.0)
+    joined = join_leads(channel, energy_ev)
+    band = band_matrix(slice_blocks(channel, elements_ev, energy_ev, joined))
+    right = incoming_waves(channel, joined, incoming).reshape(len(incoming), -1).T
+    _, _, solved, singular = zgbsv(modes, modes, band, right, overwrite_ab=True, overwrite_b=True)
+    if singular:
+        raise InputError("a wave is not determined by what comes in; change the energy a little")
+    wave = np.moveaxis(solved.T.reshape(len(incoming), len(energy_ev), places, modes), 0, 1)
+    inward = joined.flux[:, incoming, None]
+    ratio = np.divide(joined.flux[:, None, :], inward, out=np.zeros_like(wave[:, :, 0].real), where=inward > 0.0)
     back = wave[:, :, 0] - np.eye(modes)[incoming]
     return wave, (np.abs(wave[:, :, -1]) ** 2 * ratio).sum(axis=2), (np.abs(back) ** 2 * ratio).sum(axis=2)
-
-
-def _leads(channel: Channel, energy_ev: FloatArray) -> tuple[ComplexArray, ComplexArray, FloatArray]:
-    """What joins an end slice to its lead, what comes in, and the current of a unit amplitude, each (b, modes^2)."""
-    turn = channel.step_nm * np.sqrt((energy_ev[:, None] - channel.mode_ev + 0j) * channel.per_ev_nm2)
-    if channel.leads == "first-order":
-        return 1j * turn - 1.0, 2j * turn, turn.real
-    lattice = 2.0 * np.arcsin(turn / 2.0)
-    return np.exp(1j * lattice), 2j * np.sin(lattice), np.sin(lattice).real

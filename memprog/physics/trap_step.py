@@ -72,8 +72,8 @@ class StepMap:
 def channel_for_step(size_nm: float, debye_nm: float, energy_ev: float = 0.2) -> Channel:
     """A channel long enough for a trap's potential to end in it, with modes to spare above the open ones.
 
-    Modes: three per side, and four from 6 nm on, where the second opens at 7.2 nm (at 0.2 eV). One more changes a step
-    by less than 0.5 %, or by 5 % where three modes are open.
+    Modes: three per side, and four from 6 nm on, as more open at 7.2 nm (at 0.2 eV). One more changes a step by up to
+    2 %, most where a trap is 0.3 nm from a wide channel.
     """
     length = max(SHORTEST_NM, 2.0 * ROOM * debye_nm)
     slices = 2 * math.ceil(length / (2.0 * SLICE_NM))

@@ -2,18 +2,32 @@
 
 from memprog.session.allowance import Allowance
 from memprog.session.check import defects_of, look_over, recorded_looks
-from memprog.session.entries import PART, PROGRAM, RESTORE, UNFINISHED, Batch, Fate, Run
+from memprog.session.entries import (
+    CHARACTERISE,
+    OF_THE_LOOP,
+    PART,
+    PROGRAM,
+    PULSES,
+    RESTORE,
+    UNFINISHED,
+    Batch,
+    Fate,
+    Run,
+)
 from memprog.session.journal import Journal
-from memprog.session.limits import Permissions, tightened
+from memprog.session.limits import Permissions, check_pulses, tightened
 from memprog.session.possible import check_possible
 from memprog.session.record import ChipRecord
 from memprog.session.replay import fates, is_left_by, is_past, leads_to, settle
 from memprog.session.run import ArrayOutcome, masks_of, part_blob, program_array
-from memprog.session.session import Session
+from memprog.session.session import Session, Traced
 
 __all__ = [
+    "CHARACTERISE",
+    "OF_THE_LOOP",
     "PART",
     "PROGRAM",
+    "PULSES",
     "RESTORE",
     "UNFINISHED",
     "Allowance",
@@ -25,7 +39,9 @@ __all__ = [
     "Permissions",
     "Run",
     "Session",
+    "Traced",
     "check_possible",
+    "check_pulses",
     "defects_of",
     "fates",
     "is_left_by",

@@ -16,10 +16,12 @@ from memprog.profile import Limits
 
 PART, PULSE = "part", "pulse"
 """Kinds of batches: which cells of an array a run is about, and pulses. The others belong to who writes them."""
-KINDS = PROGRAM, RESTORE = "program", "restore"
-"""Kinds of runs."""
+KINDS = PROGRAM, RESTORE, PULSES, CHARACTERISE = "program", "restore", "pulse", "characterise"
+"""Kinds of runs: of the loop, and at the operator's word."""
+OF_THE_LOOP = (PROGRAM, RESTORE)
+"""Kinds of runs that can be taken up again: what was left undone follows from the journal."""
 UNFINISHED = ("running", "stopped")
-"""States of a run that can be taken up again; the others are finished, and superseded by a later run."""
+"""States of a run that did not end; the others are finished, and superseded by a later run."""
 
 
 _BEGAN: Mapping[str, type] = {
@@ -107,7 +109,7 @@ class Run:
     @property
     def unfinished(self) -> bool:
         """Whether it can be taken up again."""
-        return self.state in UNFINISHED and not self.former
+        return self.state in UNFINISHED and not self.former and self.facts["kind"] in OF_THE_LOOP
 
     @property
     def image_sha256(self) -> str:

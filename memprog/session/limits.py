@@ -24,7 +24,7 @@ class Permissions:
     def require_forming(self) -> None:
         """Stop unless the operator allowed forming."""
         if not self.forming:
-            raise LimitError(f"forming is irreversible and was not permitted; {NOTHING}")
+            raise LimitError(f"forming is irreversible and was not permitted; --allow-forming permits it; {NOTHING}")
 
 
 def tightened(limits: Limits, **lower: Any) -> Limits:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memprog import stopping
 from memprog.chip import (
     Cells,
     Chip,
     ChipGeometry,
+    Delivered,
     FloatArray,
     Identity,
     IntArray,
     Mask,
+    Order,
     Pulses,
     Reading,
     ReadSpec,
@@ -31,6 +35,20 @@ from memprog.session.entries import PULSE
 from memprog.session.journal import Journal
 from memprog.session.limits import Permissions, check_pulses, check_read, tightened
 from memprog.session.plan import read_currents_a, read_groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """Currents (n, samples) of n cells, less the reading at zero volts; NaN throughout where a cell was not readable.
+
+    ``sense_v`` (n,) is what was really across each cell, NaN where it could not be told; ``start_s`` the clock of the
+    run when the first cell was begun with.
+    """
+
+    current_a: FloatArray
+    sense_v: FloatArray
+    interval_s: float
+    start_s: float
 
 
 class Session:
@@ -151,9 +169,44 @@ class Session:
             InstrumentError: the readout failed; no cell was disturbed.
             StoppedError: the time this invocation may take is used up.
         """
+        _, blob = self._taken(cells, look, self._spec(look.samples, look.interval_s, gate_v))
+        seen = seen_of(blob)
+        if gate_v is None:
+            self.recall_readback(cells, seen)
+        return seen
+
+    def sense(self, cells: Cells, look: Look, *, read_v: float) -> Reading:
+        """Read cells (n,) of one array at a read voltage of the caller's, and give what was sensed; raises as look."""
+        spec = dataclasses.replace(self._spec(look.samples, look.interval_s, None), read_v=read_v)
+        return self._taken(cells, look, spec)[0]
+
+    def trace(self, cells: Cells, *, samples: int, interval_s: float, read_v: float) -> Traced:
+        """Sense every sample of cells (n,) of one array, one group of cells after the other, and keep none of it.
+
+        Raises:
+            LimitError, InstrumentError, StoppedError: as look.
+        """
+        before = self.sense(
+            cells, Look(stage="trace", cells=np.arange(len(cells)), samples=1, interval_s=0.0), read_v=read_v
+        )
+        spec = self._spec(samples, interval_s, None)
+        spec = dataclasses.replace(spec, read_v=read_v, order=Order.DWELLING)
+        expected_a = self._expected_a(cells, read_v)
+        check_read(spec, expected_a, self._limits)
+        group, start_s = self._groups(cells, expected_a), self.clock_s()
+        with stopping.held():
+            current_a = self._chip.trace(cells, dataclasses.replace(spec, group=group))
+        return Traced(
+            current_a=current_a - before.offset_a[:, None],
+            sense_v=np.where(before.sense_v > 0, before.sense_v, np.nan),
+            interval_s=max(interval_s, spec.aperture_ns * 1e-9),
+            start_s=start_s,
+        )
+
+    def _taken(self, cells: Cells, look: Look, spec: ReadSpec) -> tuple[Reading, dict[str, NDArray[Any]]]:
+        """Wait as the look asks, and read; the reading, and what the journal keeps of it."""
         cells.check_inside(self._chip.geometry)
-        spec = self._spec(look.samples, look.interval_s, gate_v)
-        expected_a = self._expected_a(cells)
+        expected_a = self._expected_a(cells, spec.read_v)
         check_read(spec, expected_a, self._limits)
         self._allowance.check_time()
         if look.wait_s > 0:
@@ -161,20 +214,37 @@ class Session:
         array = int(cells.array[0]) if len(cells) else 0
         with stopping.held():
             batch_id = self._intend(array, f"read {look.stage}", {"samples": np.array([look.samples])})
-            blob = seen_blob(self._on_run_clock(self._read(cells, spec, expected_a)))
+            reading = self._on_run_clock(self._read(cells, spec, expected_a))
+            blob = seen_blob(reading)
             if batch_id is not None and self._journal is not None:
                 self._journal.record(batch_id, blob)
-        seen = seen_of(blob)
-        if gate_v is None:
-            self.recall_readback(cells, seen)
-        return seen
+        return reading, blob
 
     def recall_readback(self, cells: Cells, seen: Seen) -> None:
         """Know what cells (n,) conduct, from a look now or from one that the journal remembers."""
         self._readback_usiemens[cells.array, cells.row, cells.column] = seen.readback_usiemens
 
-    def fire(self, cells: Cells, pulses: Pulses) -> None:
+    def bearable(self, cells: Cells, pulses: Pulses) -> Mask:
+        """Which cells (n,), by their last readings and the pulses they had, may be given a pulse each."""
+        at = (cells.array, cells.row, cells.column)
+        current_a = pulses.amplitude_v * self._conducting(at) * 1e-6
+        return np.asarray((current_a <= self._limits.cell_current_max_a) & (self.pulses_left(cells) >= 1))
+
+    def check_pulses(self, cells: Cells, pulses: Pulses, *, earlier: int = 0) -> None:
+        """Refuse what fire would refuse after so many earlier pulses to each cell; nothing is sent.
+
+        Raises:
+            LimitError, InputError: as fire.
+        """
+        self._check_addresses(cells, len(pulses))
+        at = (cells.array, cells.row, cells.column)
+        spent = self._pulses_run[at] + earlier
+        check_pulses(pulses, self._conducting(at), spent, self._spent_life[at] + spent, self._limits, self._permissions)
+
+    def fire(self, cells: Cells, pulses: Pulses) -> Delivered:
         """Give each cell of a batch, all of one array, its pulse, if every one of them is within every limit.
+
+        What came of it is given back, its time on the clock of the run.
 
         Raises:
             LimitError: one of them is not; nothing was applied.
@@ -184,12 +254,11 @@ class Session:
         """
         if self._journal is None:
             raise InputError("a session without a journal may read only; nothing was applied")
-        self._check_addresses(cells, len(pulses))
+        self.check_pulses(cells, pulses)
         if len(cells) == 0:
-            return
+            none = np.zeros(0)
+            return Delivered(status=none.astype(np.uint8), amplitude_v=none, time_s=self.clock_s())
         at = (cells.array, cells.row, cells.column)
-        spent = self._pulses_run[at]
-        check_pulses(pulses, self._conducting(at), spent, self._spent_life[at] + spent, self._limits, self._permissions)
         self._allowance.spend_pulses(len(cells))
         blob = pulse_blob(cells, pulses, self._profile.geometry.columns)
         with stopping.held():
@@ -197,6 +266,7 @@ class Session:
             self._pulses_run[at] += 1
             delivered = self._chip.pulse(cells, pulses, batch_id)
             self._journal.record(batch_id, {"status": once(delivered.status)})
+        return dataclasses.replace(delivered, time_s=delivered.time_s + self._clock_ahead_s)
 
     def recall_pulses(self, cells: Cells) -> None:
         """Count pulses that the journal of a resumed run remembers; over its life a cell has them counted already."""
@@ -246,15 +316,19 @@ class Session:
 
     def _read(self, cells: Cells, spec: ReadSpec, expected_a: FloatArray) -> Reading:
         """Read in groups; cells of a group that drew too much are read again, each alone."""
-        row_max_a = min(self._chip.capabilities.row_current_max_a, self._limits.row_current_max_a)
-        sharing = dataclasses.replace(self._chip.capabilities, row_current_max_a=row_max_a)
-        group = read_groups(cells, expected_a, self._chip.geometry, sharing)
+        group = self._groups(cells, expected_a)
         reading = self._chip.read(cells, dataclasses.replace(spec, group=group))
         tripped = np.flatnonzero(reading.status == Status.OVER_RANGE)
         if len(tripped):
             alone = dataclasses.replace(spec, group=np.arange(len(tripped)))
             return _merged(reading, self._chip.read(cells.take(tripped), alone), tripped)
         return reading
+
+    def _groups(self, cells: Cells, expected_a: FloatArray) -> IntArray:
+        """Number the groups (n,) of cells that are sensed at the same time."""
+        row_max_a = min(self._chip.capabilities.row_current_max_a, self._limits.row_current_max_a)
+        sharing = dataclasses.replace(self._chip.capabilities, row_current_max_a=row_max_a)
+        return read_groups(cells, expected_a, self._chip.geometry, sharing)
 
     def _spec(self, samples: int, interval_s: float, gate_v: float | None) -> ReadSpec:
         readout = self._profile.readout
@@ -267,10 +341,11 @@ class Session:
             interval_s=interval_s,
         )
 
-    def _expected_a(self, cells: Cells) -> FloatArray:
-        """Current each cell may draw at the read voltage, on the careful side."""
+    def _expected_a(self, cells: Cells, read_v: float) -> FloatArray:
+        """Current each cell may draw at a read voltage, on the careful side."""
         at = (cells.array, cells.row, cells.column)
-        return read_currents_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile)
+        usual_a = read_currents_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile)
+        return usual_a * (read_v / self._profile.readout.read_v)
 
 
 def _merged(first: Reading, again: Reading, where: IntArray) -> Reading:

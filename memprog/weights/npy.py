@@ -6,11 +6,12 @@ import io
 import math
 import tokenize
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
 from memprog.errors import InputError, brief
 from memprog.tensors import Tensor, dtype_name, tensor_of
@@ -31,17 +32,26 @@ _DAMAGES = (
 
 
 def decode_npy(data: bytes) -> Tensor:
-    """Take the bytes of a .npy file apart.
+    """Take the bytes of a .npy file of weights apart.
 
     Raises:
         InputError: truncated, a shape that does not match the bytes, objects, or another unfit dtype.
     """
+    return tensor_of(decode_array(data, dtype_name))
+
+
+def decode_array(data: bytes, check_dtype: Callable[[np.dtype[Any]], object]) -> NDArray[Any]:
+    """Take the bytes of any .npy file apart; check_dtype refuses what must not be in it, objects first of all.
+
+    Raises:
+        InputError: truncated, a shape that does not match the bytes, or what check_dtype refuses.
+    """
     shape, by_columns, dtype, body = _split(data)
-    dtype_name(dtype)
+    check_dtype(dtype)
     if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(body):
         raise InputError(f"it claims {dtype} of shape {brief(shape)} but holds {len(body)} bytes of numbers")
     try:
-        return tensor_of(np.frombuffer(body, dtype).reshape(shape, order="F" if by_columns else "C"))
+        return np.frombuffer(body, dtype).reshape(shape, order="F" if by_columns else "C")
     except ValueError as error:
         raise InputError(f"it claims the shape {brief(shape)}, which no array can have") from error
 

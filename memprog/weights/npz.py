@@ -6,12 +6,15 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from memprog.errors import InputError, brief
 from memprog.files import MAX_BYTES
 from memprog.tensors import Tensor
 from memprog.weights.npy import decode_npy, encode_npy
+
+Member = TypeVar("Member")
 
 _SUFFIX = ".npy"
 _STARTS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -33,22 +36,32 @@ _DAMAGES = (
 
 
 def decode_npz(data: bytes) -> dict[str, Tensor]:
-    """Take the bytes of a .npz file apart, in the order of its members.
+    """Take the bytes of a .npz file of weights apart, in the order of its members.
 
     Raises:
         InputError: not a zip, damaged, encrypted, unfolding to too much, or a member that is not a fit array.
+    """
+    return unfolded(data, decode_npy)
+
+
+def unfolded(data: bytes, decode: Callable[[bytes], Member], most_bytes: int = MAX_BYTES) -> dict[str, Member]:
+    """Take the bytes of any .npz file apart, in the order of its members, each decoded by a function of its bytes.
+
+    Raises:
+        InputError: not a zip, damaged, encrypted, unfolding to more than most_bytes, or what decode refuses.
     """
     if not data.startswith(_STARTS):  # zipfile would look for an archive further on
         raise InputError("not a whole .npz archive: it does not start as one")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_members(archive.infolist(), len(data))
-            return {member.filename.removesuffix(_SUFFIX): _member(archive, member) for member in archive.infolist()}
+            members = archive.infolist()
+            _check_members(members, len(data), most_bytes)
+            return {member.filename.removesuffix(_SUFFIX): _member(archive, member, decode) for member in members}
     except _DAMAGES as error:
         raise InputError(f"not a whole .npz archive: {brief(error)}") from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
+def _check_members(members: list[zipfile.ZipInfo], packed: int, most_bytes: int) -> None:
     for member in members:
         if not member.filename.endswith(_SUFFIX):
             raise InputError(f"member '{brief(member.filename)}' is not a .npy array")
@@ -56,16 +69,16 @@ def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
             raise InputError(f"member '{brief(member.filename)}' is compressed in a way that NumPy does not use")
     if len({member.filename for member in members}) < len(members):
         raise InputError("two of its members have the same name")
-    unfolded = sum(member.file_size for member in members)
-    if unfolded > MAX_BYTES or unfolded > max(_HARMLESS_BYTES, _SUSPECT_RATIO * packed):
-        raise InputError(f"its {packed} bytes unfold to {unfolded}, which no weights do")
+    unfolded_bytes = sum(member.file_size for member in members)
+    if unfolded_bytes > most_bytes or unfolded_bytes > max(_HARMLESS_BYTES, _SUSPECT_RATIO * packed):
+        raise InputError(f"its {packed} bytes unfold to {unfolded_bytes}, which no weights or traces do")
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Tensor:
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, decode: Callable[[bytes], Member]) -> Member:
     try:
         with archive.open(member) as stream:
             # With a size: without one, zipfile unfolds all there is before it looks at what the member claims.
-            return decode_npy(stream.read(member.file_size))
+            return decode(stream.read(member.file_size))
     except InputError as error:
         raise InputError(f"member '{brief(member.filename)}': {error}") from error
 

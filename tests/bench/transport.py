@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from memprog.physics.fig3 import DISTANCES_NM, boundary_channel
-from memprog.physics.transport import Channel, incoming_waves, scatter, slice_blocks
+from memprog.physics.transport import Channel, incoming_waves, join_leads, scatter, slice_blocks
 from memprog.physics.trap_potential import COULOMB_EV_NM, Traps, debye_nm, trap_elements_ev
 
 PUBLISHED = boundary_channel()
@@ -86,14 +86,15 @@ def traps(channel: Channel, count: int) -> Traps:
 def dense(channel: Channel, elements_ev: np.ndarray) -> np.ndarray:
     """Wave (o, slices + 1, modes^2) of the first potential by a plain dense solve."""
     energy, incoming = np.array([channel.energy_ev]), np.arange(channel.open_modes)
-    blocks = slice_blocks(channel, elements_ev[:1], energy)[0]
+    joined = join_leads(channel, energy)
+    blocks = slice_blocks(channel, elements_ev[:1], energy, joined)[0]
     places, modes, _ = blocks.shape
     full = np.zeros((places, modes, places, modes), dtype=np.complex128)
     place, mode = np.arange(places), np.arange(modes)
     full[place, :, place, :] = blocks
     full[place[:-1, None], mode, place[1:, None], mode] = 1.0
     full[place[1:, None], mode, place[:-1, None], mode] = 1.0
-    right = incoming_waves(channel, energy, incoming).reshape(places * modes, -1)
+    right = incoming_waves(channel, joined, incoming).reshape(len(incoming), -1).T
     solved = np.linalg.solve(full.reshape(places * modes, -1), right)
     return solved.reshape(places, modes, -1).transpose(2, 0, 1)
 

@@ -8,7 +8,7 @@ import numpy as np
 from memprog.chip import FloatArray
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def sweep(first_weights: FloatArray, step_weights: FloatArray) -> tuple[float, FloatArray]:
     """Give what ``chain.smooth`` gives: log-likelihood and pairs (samples - 1, states, states)."""
     steps, states, _ = step_weights.shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memprog.analysis.noise.colour import autoregressive_gain
+from memprog.analysis.noise.colour import colour_gain
 from memprog.analysis.noise.model import Likelihood, Look
 from memprog.analysis.noise.starts import Guess, by_jumps, by_threshold
 from memprog.chip import FloatArray
@@ -37,6 +37,12 @@ class Fitted:
         return self.look.likelihood.shape.fluctuators
 
     @property
+    def is_seen(self) -> bool:
+        """Whether every fluctuator stays in each of its levels for a sample or more: faster ones are but noise."""
+        shape = self.look.likelihood.shape
+        return bool((np.append(self.parameters[shape.up], self.parameters[shape.down]) < 0.0).all())
+
+    @property
     def criterion(self) -> float:
         """Log-likelihood less Schwarz's penalty, plus what a Gaussian model of the residual's colour would add.
 
@@ -45,7 +51,7 @@ class Fitted:
         """
         penalty = 0.5 * (self.look.likelihood.shape.size - 1) * np.log(len(self.look.off))
         residual = self.look.residual(np.random.default_rng(0))
-        return self.look.log_likelihood - float(penalty) + autoregressive_gain(residual)
+        return self.look.log_likelihood - float(penalty) + colour_gain(residual)
 
 
 def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATORS) -> Fitted:
@@ -60,9 +66,9 @@ def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATO
     last, reached = best, best.criterion
     for count in range(1, most + 1):
         last = fit_count(samples, basis, count, last)
-        if last.criterion > reached:
+        if last.criterion > reached and last.is_seen:
             best, reached = last, last.criterion
-        elif count > best.fluctuators + 2:
+        elif count > max(best.fluctuators, 1):
             break
     return best
 
@@ -93,10 +99,19 @@ def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
     return Fitted(look=look)
 
 
+def refit(fitted: Fitted, samples: FloatArray, basis: FloatArray) -> Fitted:
+    """Fit once more, from where a fit stands: other samples, or further functions of the baseline."""
+    old = fitted.look.likelihood
+    model = Likelihood(samples, basis, old.shape.fluctuators)
+    more = np.zeros(model.shape.baseline - old.shape.baseline)
+    start = np.insert(fitted.parameters, old.shape.drift.stop, more)
+    return refine(model, start)
+
+
 def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool = False) -> Look:
     from scipy.optimize import minimize
 
-    scale = _scales(model, start)
+    scale = scales(model, start)
 
     def uphill(scaled: FloatArray) -> tuple[float, FloatArray]:
         look = model.look(scaled * scale)
@@ -118,7 +133,7 @@ def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool
     return model.look(found.x * scale)
 
 
-def _scales(model: Likelihood, parameters: FloatArray) -> FloatArray:
+def scales(model: Likelihood, parameters: FloatArray) -> FloatArray:
     """About how well each parameter can be known: makes the likelihood equally steep in all of them."""
     shape, count = model.shape, len(model.samples)
     up, down = np.exp(parameters[shape.up]), np.exp(parameters[shape.down])
@@ -137,8 +152,8 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
     """Dwell times from a third of a sample to three times the trace; steps and noise not below a millionth."""
     shape, count = model.shape, len(model.samples)
     scale = float(np.log(model.samples.std() + 1e-300))
-    rates = (float(np.log(0.3 / count)), float(np.log(3.0)))
-    small = (scale - 14.0, scale + 3.0)
+    rates: tuple[float | None, float | None] = (float(np.log(0.3 / count)), float(np.log(3.0)))
+    small: tuple[float | None, float | None] = (scale - 14.0, scale + 3.0)
     return [rates] * (2 * shape.fluctuators) + [small] * shape.fluctuators + [(None, None)] * shape.baseline + [small]
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from memprog.analysis.noise.chain import Smoothed, smooth
-from memprog.chip import FloatArray, IntArray
+from memprog.chip import FloatArray, IntArray, Mask
 
 _ROOT_2_PI = float(np.sqrt(2.0 * np.pi))
 _FLOOR = 1e-290
@@ -158,18 +158,39 @@ class Look:
         """Of all samples, in nats."""
         return self.smoothed.log_likelihood
 
+    def states_mean(self) -> FloatArray:
+        """Expected sum of the steps at every sample, (n,); samples between two levels are not looked at."""
+        model = self.likelihood
+        return np.asarray(self.smoothed.states @ (model.on @ np.exp(self.parameters[model.shape.step])))
+
     def residual(self, rng: np.random.Generator) -> FloatArray:
         """Take one path, drawn from all by their chance given the samples, off the samples: (n,).
 
         The mean over all paths would leave noise that is no longer white where paths are uncertain; one path does not.
+        A sample between two levels says nothing about the noise: it gets white noise instead.
         """
         pairs, draws = self.smoothed.pairs, rng.random(len(self.off))
         ladder = pairs.cumsum(axis=2)
         ladder /= np.maximum(ladder[..., -1:], 1e-300)
         onward = (draws[1:, None, None] > ladder).sum(axis=2).clip(max=len(self.smoothed.first) - 1).tolist()
         state = int(min((draws[0] > self.smoothed.first.cumsum()).sum(), len(self.smoothed.first) - 1))
-        path = [state, *(state := step[state] for step in onward)]
-        return np.asarray(self.off[np.arange(len(path)), path])
+        path = np.array([state, *(state := step[state] for step in onward)])
+        rest = self.off[np.arange(len(path)), path]
+        if self.between is not None:
+            lying = self._lie_between(path, rng)
+            rest[lying] = rng.normal(0.0, float(np.exp(self.parameters[self.likelihood.shape.sigma])), int(lying.sum()))
+        return np.asarray(rest)
+
+    def _lie_between(self, path: IntArray, rng: np.random.Generator) -> Mask:
+        """Draw which samples of a path lie between two levels, (n,)."""
+        assert self.between is not None  # noqa: S101 - for the type checker; callers have looked
+        states = len(self.likelihood.on)
+        source, target = self.likelihood.flips
+        which = np.full((states, states), -1)
+        which[source, target] = np.arange(len(source))
+        flip = which[path[:-1], path[1:]]
+        chance = self.between.share[np.arange(len(flip)), flip] * (flip >= 0)
+        return np.concatenate([[False], rng.random(len(flip)) < chance])
 
     def gradient(self) -> FloatArray:
         """Derivative of the log-likelihood by every parameter, by Fisher's identity."""
@@ -191,7 +212,7 @@ class Look:
 
     def _between_parts(self, sigma: float) -> tuple[FloatArray, FloatArray, float, float]:
         """Weights left to plain samples; derivatives by each level, by log sigma and by blur of those between."""
-        assert self.between is not None
+        assert self.between is not None  # noqa: S101 - for the type checker; callers have looked
         between, (source, target) = self.between, self.likelihood.flips
         from_source, to_target = self.likelihood.flip_ends
         moved = self.smoothed.pairs[:, source, target]

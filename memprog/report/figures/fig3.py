@@ -176,7 +176,7 @@ def _draw_size(axes: Any, fig3: Fig3) -> None:
             label = f"{sweep.distance_nm[row]:g} nm" if line == "-" else None
             axes.plot(size, step, line, color=colour, linewidth=1.5 if label else 1.0, label=label)
     axes.axvline(opens, color="0.6", linewidth=0.8, linestyle=":")
-    axes.text(opens - 0.1, 160.0, "1 open mode", ha="right", fontsize=8, color="0.4")
+    axes.text(opens - 0.1, 160.0, "1 mode", ha="right", fontsize=8, color="0.4")
     axes.text(opens + 0.1, 160.0, "3", fontsize=8, color="0.4")
     axes.set_xlim(*fig3.sweep.size_nm[[0, -1]])
     axes.set_xlabel("size of the channel (nm)")

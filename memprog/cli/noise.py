@@ -1,0 +1,99 @@
+"""``memprog noise``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memprog.cli import config
+from memprog.cli.console import Console
+from memprog.cli.options import with_console
+from memprog.cli.text import Fields, number, table
+
+_HEADS = (
+    "trace",
+    "bias V",
+    "mean uS",
+    "step uS",
+    "tau low s",
+    "tau high s",
+    "occupancy",
+    "noise uS",
+    "colour",
+    "hum uS",
+)
+
+
+@click.command()
+@click.argument("files", type=config.EXISTING_FILE, nargs=-1, required=True, metavar="TRACE...")
+@click.option(
+    "--most",
+    type=click.IntRange(0, 3),
+    default=3,
+    show_default=True,
+    help="Fluctuators at most that are looked for in one trace.",
+)
+@with_console
+def noise(console: Console, files: tuple[Path, ...], most: int) -> None:
+    """Take measured traces of current apart: fluctuators, their steps and dwell times, drift, hum and noise.
+
+    A TRACE is a .npz or .csv with time_s, bias_v and current_a, as memprog trace writes it. Every cell and every
+    stretch of constant bias is analysed; those of the same bias are pooled. Intervals are 95 %.
+    """
+    from memprog.jobs.noise import analyse_files
+
+    console.show(analyse_files(files, most=most, listener=console.listen), _lines)
+
+
+def _lines(fields: Fields) -> list[str]:
+    heads = (
+        "trace",
+        "bias V",
+        "mean uS",
+        "step uS",
+        "tau low s",
+        "tau high s",
+        "occupancy",
+        "noise uS",
+        "colour",
+        "hum uS",
+    )
+    lines = table(heads, [row for entry in fields["plateaus"] for row in _rows(entry)])
+    if fields["pooled"]:
+        titles = ("together", "traces", "tau low s", "tau high s", "scatter low", "scatter high")
+        lines += ["", *table(titles, [_pooled_row(entry) for entry in fields["pooled"]])]
+    for name, found in fields["trends"].items():
+        if found is not None:
+            said = "depends on the bias" if found["significant"] else "no dependence on the bias seen"
+            lines.append(
+                f"{name.replace('_', ' ')}: {said}, {_estimate(found['slope_per_v'])} per V, p {found['p_value']:.2g}"
+            )
+    return [*lines, *(f"left out: {name}" for name in fields["unread"])]
+
+
+def _rows(entry: Fields) -> list[list[str]]:
+    """One row a fluctuator, or one without; what belongs to the whole trace stands in the first."""
+    name = Path(entry["path"]).name
+    if entry["array"] is not None:
+        name += f" {entry['array']}:{entry['row']},{entry['column']}"
+    hum = max((line["amplitude_usiemens"] for line in entry["lines"]), default=None)
+    first = [name, f"{entry['bias_v']:.4g}", f"{entry['conductance_usiemens']:.2f}"]
+    last = [_estimate(entry["noise_usiemens"]), _estimate(entry["colour_exponent"]), number(hum)]
+    keys = ("step_usiemens", "tau_low_s", "tau_high_s", "occupancy")
+    middles = [[_estimate(one[key]) for key in keys] for one in entry["fluctuators"]] or [["-"] * len(keys)]
+    rows = [[*first, *middles[0], *last]]
+    return rows + [["", "", "", *middle, "", "", ""] for middle in middles[1:]]
+
+
+def _pooled_row(entry: Fields) -> list[str]:
+    return [
+        f"{entry['bias_v']:.4g} V",
+        str(entry["traces"]),
+        *(_estimate(entry[key]) for key in ("tau_low_s", "tau_high_s")),
+        *(number(entry[key], form=".2f") for key in ("scatter_low", "scatter_high")),
+    ]
+
+
+def _estimate(found: Fields) -> str:
+    return f"{number(found['value'])} [{number(found['low'])}, {number(found['high'])}]"

@@ -1,0 +1,191 @@
+"""Analyse the noise in files of traces."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memprog.analysis.noise import MOST_FLUCTUATORS, Noise, analyse_noise
+from memprog.analysis.noise.plateaus import Plateau, plateaus_of
+from memprog.analysis.noise.pooled import Pooled, Trend, pool, trend
+from memprog.analysis.traces import Traces, read_traces
+from memprog.chip import FloatArray
+from memprog.errors import InputError
+from memprog.jobs.progress import Listener, Progress, ignore
+from memprog.report.noise import NoiseReport
+
+LEAST_SAMPLES = 500
+"""Shorter stretches are left out: their fluctuators cannot be told from noise."""
+MOST_SAMPLES = 1_000_000
+"""Of one stretch: 250 bytes of memory a sample and level squared."""
+SAME_BIAS = 0.02
+"""Plateaus whose bias differs by less than this share are pooled."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """One cell under one bias."""
+
+    path: Path
+    place: tuple[int, int, int] | None
+    plateau: Plateau
+    first_s: float
+    conductance_usiemens: FloatArray
+
+
+def analyse_files(
+    paths: Sequence[Path], *, most: int = MOST_FLUCTUATORS, listener: Listener | None = None
+) -> NoiseReport:
+    """Analyse every cell and every plateau of bias in files of traces, and pool what has the same bias.
+
+    Raises:
+        InputError: a file cannot be read, or none has a stretch that is long enough.
+    """
+    files: list[dict[str, Any]] = []
+    stretches: list[_Stretch] = []
+    unread: list[str] = []
+    for path in paths:
+        traces = read_traces(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        cells = len(traces.current_a)
+        files.append({"path": str(path), "sha256": digest, "simulated": traces.simulated, "cells": cells})
+        stretches += list(_stretches(path, traces, unread.append))
+    if not stretches:
+        names = ", ".join(str(path) for path in paths)
+        raise InputError(f"{names}: no stretch of {LEAST_SAMPLES} samples under one bias; {'; '.join(unread[:3])}")
+    found = []
+    for count, stretch in enumerate(stretches, start=1):
+        found.append(analyse_noise(stretch.conductance_usiemens, stretch.plateau.interval_s, most=most))
+        (listener or ignore)(
+            Progress(
+                kind="round",
+                array=0,
+                arrays=1,
+                stage="noise",
+                cells=len(stretches),
+                rounds=count,
+                fraction=count / len(stretches),
+            )
+        )
+    pooled, trends = _together(stretches, found)
+    return NoiseReport(
+        files=files,
+        plateaus=[_entry(stretch, noise) for stretch, noise in zip(stretches, found, strict=True)],
+        unread=unread,
+        pooled=pooled,
+        trends=trends,
+    )
+
+
+def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> Iterator[_Stretch]:
+    """Cut each cell's trace at every change of bias; conductance at the mean bias of each stretch."""
+    cuts = plateaus_of(traces.time_s, traces.bias_v, LEAST_SAMPLES)
+    if not cuts:
+        leave_out(f"{path} has no stretch of {LEAST_SAMPLES} samples under one bias of 10 mV or more")
+    for cell, current_a in enumerate(traces.current_a):
+        at = traces.cells
+        place = None if at is None else (int(at.array[cell]), int(at.row[cell]), int(at.column[cell]))
+        scale = 1.0 if traces.bias_scale is None else float(traces.bias_scale[cell])
+        named = (
+            f"{path}, cell {cell}" if place is None else f"{path}, array {place[0]}, row {place[1]}, column {place[2]}"
+        )
+        for cut in cuts:
+            inside = slice(cut.first, cut.last)
+            # The mean, not each sample's bias: that carries the voltmeter's noise, in the measured traces 0.1 %.
+            conductance = np.asarray(current_a[inside], dtype=np.float64) / (scale * cut.bias_v) * 1e6
+            # Some benches count current out of the cell as positive: its amount is what the bias drives.
+            conductance *= -1.0 if conductance.mean() < 0 else 1.0
+            if not np.isfinite(conductance).all():
+                leave_out(f"{named}: not read")
+                break
+            if np.ptp(conductance) == 0.0:
+                leave_out(f"{named}: all samples are the same at {cut.bias_v:.3g} V")
+                continue
+            if len(conductance) > MOST_SAMPLES:
+                raise InputError(
+                    f"{named}: {len(conductance)} samples under one bias; at most {MOST_SAMPLES} are analysed"
+                )
+            yield _Stretch(path, place, cut, float(traces.time_s[cut.first]), conductance)
+
+
+def _entry(stretch: _Stretch, noise: Noise) -> dict[str, Any]:
+    array, row, column = stretch.place or (None, None, None)
+    return {
+        "path": str(stretch.path),
+        "array": array,
+        "row": row,
+        "column": column,
+        "bias_v": stretch.plateau.bias_v,
+        "first_s": stretch.first_s,
+        "samples": noise.samples,
+        "interval_s": noise.interval_s,
+        "span_s": noise.span_s,
+        "conductance_usiemens": noise.mean,
+        "drift_usiemens": noise.drift,
+        "levels_usiemens": noise.levels,
+        "fluctuators": [
+            {
+                "step_usiemens": asdict(one.step),
+                "tau_low_s": asdict(one.tau_low_s),
+                "tau_high_s": asdict(one.tau_high_s),
+                "occupancy": asdict(one.occupancy),
+                "switchings": one.switchings,
+                "trouble": one.trouble,
+            }
+            for one in noise.fluctuators
+        ],
+        "noise_usiemens": asdict(noise.noise),
+        "colour_exponent": asdict(noise.colour),
+        "lag1": noise.lag1,
+        "lines": [{"frequency_hz": one.frequency_hz, "amplitude_usiemens": one.amplitude} for one in noise.lines],
+        "blur": noise.blur,
+    }
+
+
+def _together(stretches: Sequence[_Stretch], found: Sequence[Noise]) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+    """Pool the largest fluctuator of each plateau by bias, and look for a trend over the biases."""
+    seen = [
+        (stretch.plateau.bias_v, noise.fluctuators[0])
+        for stretch, noise in zip(stretches, found, strict=True)
+        if noise.fluctuators and not noise.fluctuators[0].trouble
+    ]
+    groups: list[list[int]] = []
+    for k in sorted(range(len(seen)), key=lambda k: seen[k][0]):
+        last = seen[groups[-1][0]][0] if groups else None
+        if last is not None and abs(seen[k][0] - last) <= SAME_BIAS * abs(last):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    low, high = [], []
+    for group in groups:
+        bias_v = float(np.mean([seen[k][0] for k in group]))
+        low.append(pool(bias_v, [seen[k][1].tau_low_s for k in group]))
+        high.append(pool(bias_v, [seen[k][1].tau_high_s for k in group]))
+    pooled = [_pooled_entry(one, other) for one, other in zip(low, high, strict=True)]
+    return pooled, {"tau_low": _trend_entry(trend(low)), "tau_high": _trend_entry(trend(high))}
+
+
+def _pooled_entry(low: Pooled, high: Pooled) -> dict[str, Any]:
+    return {
+        "bias_v": low.bias_v,
+        "traces": low.traces,
+        "tau_low_s": asdict(low.tau_s),
+        "tau_high_s": asdict(high.tau_s),
+        "scatter_low": low.scatter,
+        "scatter_high": high.scatter,
+    }
+
+
+def _trend_entry(found: Trend | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "slope_per_v": asdict(found.slope_per_v),
+        "p_value": found.p_value,
+        "significant": found.significant,
+    }
