@@ -13,6 +13,7 @@ from memprog.report import (
     ExportedLayer,
     ExportReport,
     FailureReport,
+    FigureReport,
     IvReport,
     LoadReport,
     NoiseReport,
@@ -318,6 +319,12 @@ def demo_report() -> DemoReport:
         chip_time_s=12.5,
         host_time_s=0.5,
     )
+
+
+def figure_report() -> FigureReport:
+    """A figure without a picture."""
+    paths = {"picture": None, "numbers": "fig2.csv", "facts": "fig2.json"}
+    return FigureReport(figure="fig2", seed=2, paths=paths, facts={"islands_before": 3.0, "measured_tau_s": math.nan})
 
 
 def load_report(**changes: Any) -> LoadReport:

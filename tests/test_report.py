@@ -39,6 +39,7 @@ ALL = [
     samples.demo_report(),
     samples.load_report(),
     samples.export_report(),
+    samples.figure_report(),
     samples.pulse_report(),
     samples.characterise_report(),
     samples.iv_report(),

@@ -14,7 +14,7 @@ from memprog.physics.trap_potential import COULOMB_EV_NM, PERMITTIVITY
 from memprog.physics.trap_step import MEASURED_RELATIVE, MEASURED_USIEMENS, OF_ONE_QUANTUM, StepMap
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]
+    from matplotlib.figure import Figure
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +35,6 @@ READINGS = {"relative": MEASURED_RELATIVE, "one_quantum": OF_ONE_QUANTUM}
 
 def draw(figure: Figure, fig3: Fig3) -> None:
     """Draw six panels: waves above, steps below."""
-    figure.set_size_inches(*SIZE_INCHES)
     figure.set_layout_engine("constrained")
     (island, boundary, corrected), (distance, size, answer) = figure.subplots(2, 3)
     _draw_waves(island, fig3, "island", "a  Island, channel 1 nm")
@@ -181,8 +180,9 @@ def _draw_size(axes: Any, fig3: Fig3) -> None:
     axes.text(opens + 0.1, 160.0, "3", fontsize=8, color="0.4")
     axes.set_xlim(*fig3.sweep.size_nm[[0, -1]])
     axes.set_xlabel("size of the channel (nm)")
-    axes.legend(title="distance", frameon=False, fontsize=8, title_fontsize=8, loc="upper center")
+    axes.legend(title="distance", frameon=False, fontsize=8, title_fontsize=8, loc="upper left", ncols=3)
     _label_step(axes, f"e  Step against size, Debye length {fig3.sweep.debye_nm:.2f} nm")
+    axes.set_ylim(LEAST_PERCENT, 3000.0)
 
 
 def _draw_answer(axes: Any, steps: StepMap) -> None:
