@@ -205,7 +205,7 @@ def _draw_costs(axis: Axes, shown: Fig4) -> None:
     axis.plot(bias, 100.0 * shown.table.conduction_cost(bias), label="conduction")
     _mark_biases(axis, shown)
     axis.set(xlabel="bias of one pulse (eV)", ylabel="lost (%)", title="main channel, cost")
-    axis.legend(frameon=False, loc="upper left")
+    axis.legend(loc="upper left", framealpha=1.0, edgecolor="none")
 
 
 def _mark_biases(axis: Axes, shown: Fig4) -> None:
