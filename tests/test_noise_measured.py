@@ -72,9 +72,13 @@ def test_steps_differ_from_averaged_jumps_by_a_thousandth_over_all_plateaus(repo
 
 @pytest.mark.long
 def test_pooled_dwell_times_are_those_of_all_dwells_counted(report: NoiseReport) -> None:
-    assert [entry["traces"] for entry in report.pooled] == [10, 10, 10]
     for pooled in report.pooled:
-        group = [entry for entry in report.plateaus if abs(entry["bias_v"] - pooled["bias_v"]) < 0.01]
+        group = [
+            entry
+            for entry in report.plateaus
+            if abs(entry["bias_v"] - pooled["bias_v"]) < 0.01 and not entry["fluctuators"][0]["trouble"]
+        ]
+        assert pooled["traces"] == len(group) >= 9
         found = [counted(entry) for entry in group]
         interval_s, dwells = group[0]["interval_s"], sum(one.dwells for one in found) / 2.0
         # Dwells within one sample are not counted, a few per cent of them.
@@ -84,6 +88,13 @@ def test_pooled_dwell_times_are_those_of_all_dwells_counted(report: NoiseReport)
         assert pooled["tau_high_s"]["value"] == pytest.approx(
             sum(one.high for one in found) / dwells * interval_s, rel=0.1
         )
+
+
+@pytest.mark.long
+def test_a_trace_that_pauses_between_the_levels_is_left_out_of_the_pool(report: NoiseReport) -> None:
+    # Trace 9 stays 43 samples at a third level, a sixth of the step up: one fluctuator reads it as rapid switching.
+    troubled = [entry for entry in report.plateaus if entry["fluctuators"][0]["trouble"]]
+    assert [(Path(entry["path"]).stem, round(entry["bias_v"], 2)) for entry in troubled] == [("trace_09", -0.15)]
 
 
 @pytest.mark.long

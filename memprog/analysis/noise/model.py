@@ -1,4 +1,4 @@
-"""The model of a noisy trace: independent two-level fluctuators on a slow baseline, seen through averaging and noise."""
+"""The model of a noisy trace: independent two-level fluctuators on a slow baseline, through averaging and noise."""
 
 from __future__ import annotations
 
