@@ -12,6 +12,10 @@ from memprog.chip import FloatArray
 NORMAL_95 = 1.959964
 FEW_SWITCHINGS = 6.0
 """With fewer the dwell times are known to no better than a factor of two."""
+_DEPENDENT = 3.0
+"""Correlation between two fluctuators, in units of what independent ones show by chance, that refutes independence."""
+_BURSTS = 4.0
+"""Three switchings in a row this many deviations above what the rates allow, and as many again."""
 
 
 def covariance(fitted: Fitted) -> FloatArray:
@@ -52,25 +56,83 @@ def fluctuators_of(fitted: Fitted, residual: FloatArray, interval_s: float, unit
         unit: of the samples, in that of the trace.
     """
     known, shape, top = covariance(fitted), fitted.look.likelihood.shape, fitted.parameters
-    states, on = fitted.look.smoothed.states, fitted.look.likelihood.on
     found = []
     for k in range(shape.fluctuators):
         up, down, step = (part.start + k for part in (shape.up, shape.down, shape.step))
-        wider = inflation(residual, states @ on[:, k])
         balance = known[up, up] + known[down, down] - 2.0 * known[up, down]
         share = np.exp(top[up]) / (np.exp(top[up]) + np.exp(top[down]))
         switchings = 2.0 * len(residual) * share * np.exp(top[down])
         found.append(
             Fluctuator(
-                step=_log_estimate(top[step], known[step, step] * wider, unit),
+                step=_step_estimate(fitted, k, residual, known[step, step], unit),
                 tau_low_s=_log_estimate(-top[up], known[up, up], interval_s),
                 tau_high_s=_log_estimate(-top[down], known[down, down], interval_s),
                 occupancy=_share_estimate(top[up] - top[down], balance),
                 switchings=float(switchings),
-                trouble=_trouble(float(switchings), known[[up, down, step], [up, down, step]]),
+                trouble=_trouble(
+                    float(switchings), known[[up, down, step], [up, down, step]], bursts=_comes_in_bursts(fitted, k)
+                ),
             )
         )
     return tuple(sorted(found, key=lambda one: -one.step.value))
+
+
+def _step_estimate(fitted: Fitted, k: int, residual: FloatArray, variance: float, unit: float) -> Estimate:
+    """Give what the level moves by, on the average, when a fluctuator switches.
+
+    The model's fluctuators are independent. Smaller ones that are not, because they sit in one state of the larger one
+    only, move along with it. Then their share is added, and the interval covers the step without it, too: the model
+    that it comes from is refuted.
+    """
+    shape, states, on = fitted.look.likelihood.shape, fitted.look.smoothed.states, fitted.look.likelihood.on
+    steps, high = np.exp(fitted.parameters[shape.step]), states @ on
+    alone = _log_estimate(float(np.log(steps[k])), variance * inflation(residual, high[:, k]), unit)
+    moved, rest = 0.0, residual
+    for j in np.flatnonzero(steps < steps[k]):
+        if _dependence(fitted, k, int(j)) > _DEPENDENT:
+            together = states @ (on[:, j] * on[:, k])
+            share_up = together.sum() / high[:, k].sum()
+            share_low = (high[:, j] - together).sum() / (1.0 - high[:, k]).sum()
+            moved += float(steps[j] * (share_up - share_low))
+            rest = rest + steps[j] * (high[:, j] - share_low - (share_up - share_low) * high[:, k])
+    if moved == 0.0:
+        return alone
+    spread = variance * float(rest.var() / residual.var()) * inflation(rest, high[:, k])
+    joint = _log_estimate(float(np.log(steps[k] + moved)), spread, unit)
+    return Estimate(value=joint.value, low=min(alone.low, joint.low), high=max(alone.high, joint.high))
+
+
+def _dependence(fitted: Fitted, k: int, j: int) -> float:
+    """Correlation of two fluctuators over its standard deviation if they were independent.
+
+    Of two independent telegraph signals the correlation varies as the sum of the products of their autocorrelations.
+    """
+    shape, states, on = fitted.look.likelihood.shape, fitted.look.smoothed.states, fitted.look.likelihood.on
+    one, other = states @ on[:, k], states @ on[:, j]
+    one, other = one - one.mean(), other - other.mean()
+    power = float((one @ one) * (other @ other))
+    if power <= 0.0:
+        return 0.0
+    rate = float(
+        np.exp(fitted.parameters[shape.up][[k, j]]).sum() + np.exp(fitted.parameters[shape.down][[k, j]]).sum()
+    )
+    chance = np.sqrt(1.0 / (len(one) * np.tanh(rate / 2.0)))
+    return float(abs(one @ other) / np.sqrt(power) / chance)
+
+
+def _comes_in_bursts(fitted: Fitted, k: int) -> bool:
+    """Say whether a fluctuator switches at three samples in a row far more often than its rates allow.
+
+    This is how two levels imitate a third one between them, by samples that each lie between two switchings.
+    """
+    shape, high = fitted.look.likelihood.shape, fitted.look.likelihood.on[:, k]
+    pairs = fitted.look.smoothed.pairs
+    switches = np.einsum("nij,ij->n", pairs, np.abs(high[:, None] - high[None, :]))
+    seen = float((switches[2:] * switches[1:-1] * switches[:-2]).sum())
+    up, down = float(np.exp(fitted.parameters[shape.up][k])), float(np.exp(fitted.parameters[shape.down][k]))
+    settled = -float(np.expm1(-(up + down)))
+    expected = float(switches.sum()) * up * down * (settled / (up + down)) ** 2
+    return bool(seen > expected + _BURSTS * (1.0 + np.sqrt(expected)))
 
 
 def _log_estimate(logarithm: float, variance: float, unit: float) -> Estimate:
@@ -86,9 +148,11 @@ def _share_estimate(log_odds: float, variance: float) -> Estimate:
     return Estimate(value=value, low=low, high=high)
 
 
-def _trouble(switchings: float, variances: FloatArray) -> str:
+def _trouble(switchings: float, variances: FloatArray, *, bursts: bool) -> str:
     if switchings < FEW_SWITCHINGS:
         return "it switched too seldom for its dwell times to be known"
     if not np.isfinite(variances).all() or variances.max() > 1.0:
         return "step and dwell times cannot be told apart"
+    if bursts:
+        return "its switchings come in bursts, as if another level lay between its two"
     return ""
