@@ -88,11 +88,7 @@ def sweep_in_blocks(first_weights: FloatArray, step_weights: FloatArray) -> tupl
 
 
 def _products(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-<<<<<<< HEAD
     """Multiply up along the first axis of (length, blocks, states, states), scaled to sum 1; and the scales' logs."""
-=======
-    """Multiply up along the first axis, (length, blocks, states, states), scaled to sum 1; and logs of the scales."""
->>>>>>> noise2
     product, logs = np.empty_like(weights), np.empty(weights.shape[:2])
     for at in range(len(weights)):
         grown = weights[at] if at == 0 else product[at - 1] @ weights[at]
