@@ -22,9 +22,9 @@ class Fluctuator:
     """A two-level fluctuator.
 
     ``step`` is what the level moves by on the average, in the trace's unit, above 0: where a smaller fluctuator is seen
-    in one of the levels only, its share is in the step. ``tau_low_s`` and ``tau_high_s`` are the mean dwell times in the lower
-    and the upper level, ``occupancy`` the share of time in the upper one, ``switchings`` how often it switched in the
-    trace. ``trouble`` says why the intervals mean little, where they do.
+    in one of the levels only, its share is in the step. ``tau_low_s`` and ``tau_high_s`` are the mean dwell times in
+    the lower and the upper level, ``occupancy`` the share of time in the upper one, ``switchings`` how often it
+    switched in the trace. ``trouble`` says why the intervals mean little, where they do.
     """
 
     step: Estimate
