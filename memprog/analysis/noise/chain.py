@@ -31,7 +31,7 @@ class Smoothed:
     @property
     def states(self) -> FloatArray:
         """Chance of each state at each sample, (samples, states)."""
-        return np.concatenate([self.first[None], self.pairs.sum(axis=1)])
+        return np.concatenate([self.pairs @ np.ones(len(self.first)), self.pairs[-1].sum(axis=0)[None]])
 
 
 def smooth(first_weights: FloatArray, step_weights: FloatArray) -> Smoothed:

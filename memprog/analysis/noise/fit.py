@@ -92,11 +92,13 @@ def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted 
 def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
     """Climb to the top; how much samples are averaged is found out where steps are clear."""
     shape = model.shape
+    if parameters[shape.blur] > 0.0:
+        return Fitted(look=_climb(model, parameters, _THOROUGH, blurs=True))
     look = _climb(model, parameters, _THOROUGH)
     steps = look.parameters[shape.step] - look.parameters[shape.sigma]
     if shape.fluctuators and np.exp(steps).max() > BLUR_SIGNAL_TO_NOISE:
         start = look.parameters.copy()
-        start[shape.blur] = start[shape.blur] or 0.2
+        start[shape.blur] = 0.2
         blurred = _climb(model, start, _THOROUGH, blurs=True)
         look = blurred if blurred.log_likelihood > look.log_likelihood + 2.0 else look
     return Fitted(look=look)

@@ -101,7 +101,7 @@ class Likelihood:
         levels = self.basis @ parameters[self.shape.drift]
         off = (self.samples - levels)[:, None] - self.on @ steps
         plain = np.exp(-0.5 * (off / sigma) ** 2) / (sigma * _ROOT_2_PI) + _FLOOR
-        between = self._between(off, sigma, plain, blur)
+        between = self._between(off, steps, sigma, plain, blur)
         chances = transitions(up, down, self.on)
         weights = chances * plain[1:, None, :]
         if between is not None:
@@ -110,16 +110,17 @@ class Likelihood:
         smoothed = smooth(stationary(up, down, self.on) * plain[0], weights)
         return Look(likelihood=self, parameters=parameters, smoothed=smoothed, off=off, plain=plain, between=between)
 
-    def _between(self, off: FloatArray, sigma: float, plain: FloatArray, blur: float) -> Between | None:
+    def _between(
+        self, off: FloatArray, steps: FloatArray, sigma: float, plain: FloatArray, blur: float
+    ) -> Between | None:
         if blur <= 0.0 or not self.shape.fluctuators:
             return None
         from scipy.special import ndtr
 
         source, target = self.flips
-        here, there = off[1:, source], off[1:, target]
-        gap = here - there  # level of the target less level of the source
-        density = (ndtr(here / sigma) - ndtr(there / sigma)) / gap
-        density = np.maximum(density, _FLOOR)
+        gap = (self.on[target] - self.on[source]) @ steps
+        below = ndtr(off[1:] / sigma)
+        density = np.maximum((below[:, source] - below[:, target]) / gap, _FLOOR)
         straight = plain[1:, target]
         mixed = (1.0 - blur) * straight + blur * density
         return Between(
@@ -129,10 +130,11 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Between:
-    """Samples that may lie between two levels, all (n - 1, flips).
+    """Samples that may lie between two levels, (n - 1, flips).
 
     ``density`` of a sample between, ``mixed`` with that of one that is not, ``share`` of the first in the mixture,
-    ``gap`` from the source's level up to the target's, ``by_blur`` the derivative of log ``mixed`` by the blur.
+    ``gap`` (flips,) from the source's level up to the target's, ``by_blur`` the derivative of log ``mixed`` by the
+    blur.
     """
 
     density: FloatArray
@@ -217,13 +219,13 @@ class Look:
         weights = self.smoothed.states
         lying = moved * between.share
         weights[1:] -= lying @ to_target
-        here, there = self.off[1:, source] / sigma, self.off[1:, target] / sigma
-        bell_here, bell_there = (np.exp(-0.5 * z**2) / (sigma * _ROOT_2_PI) for z in (here, there))
+        bell = self.plain[1:]
+        sloped = self.off[1:] * bell
         scale = lying / (between.density * between.gap)
         by_level = np.zeros_like(weights)
-        by_level[1:] = (scale * (between.density - bell_here)) @ from_source
-        by_level[1:] += (scale * (bell_there - between.density)) @ to_target
-        by_sigma = float((scale * sigma * (there * bell_there - here * bell_here)).sum())
+        by_level[1:] = (scale * (between.density - bell[:, source])) @ from_source
+        by_level[1:] += (scale * (bell[:, target] - between.density)) @ to_target
+        by_sigma = float((scale * (sloped[:, target] - sloped[:, source])).sum())
         return weights, by_level, by_sigma, float((moved * between.by_blur).sum())
 
     def _rate_parts(self) -> tuple[FloatArray, FloatArray]:
