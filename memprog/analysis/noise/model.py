@@ -200,7 +200,7 @@ class Look:
         weights = self.smoothed.states
         by_level, by_sigma, by_blur = np.zeros_like(weights), 0.0, 0.0
         if self.between is not None:
-            weights, by_level, by_sigma, by_blur = self._between_parts(self.between, sigma)
+            weights, by_level, by_sigma, by_blur = self._between_parts(self.between)
         relative = self.off / sigma
         by_level += weights * relative / sigma
         by_sigma += float((weights * (relative**2 - 1.0)).sum())
@@ -211,7 +211,7 @@ class Look:
         gradient[shape.sigma], gradient[shape.blur] = by_sigma, by_blur
         return gradient
 
-    def _between_parts(self, between: Between, sigma: float) -> tuple[FloatArray, FloatArray, float, float]:
+    def _between_parts(self, between: Between) -> tuple[FloatArray, FloatArray, float, float]:
         """Weights left to plain samples; derivatives by each level, by log sigma and by blur of those between."""
         source, target = self.likelihood.flips
         from_source, to_target = self.likelihood.flip_ends
