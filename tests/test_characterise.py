@@ -186,6 +186,7 @@ def test_other_files_in_the_folder_are_not_overwritten(bench: Bench, tmp_path: P
     assert wear_of(bench).sum() == 0
 
 
+@pytest.mark.long
 def test_an_image_needs_the_operators_word_and_can_be_restored(bench: Bench, tmp_path: Path) -> None:
     program(bench.workspace, profile=bench.profile, verify=False)
     with pytest.raises(LimitError, match="--yes lets its cells be moved"):

@@ -135,7 +135,9 @@ def test_a_person_is_told_the_files_and_a_few_facts(name: str, place: Path, caps
     assert len(lines) > 5
 
 
-@pytest.mark.parametrize(("name", "kind", "start"), [("fig4", ".png", PNG), ("figS14", ".svg", SVG)])
+@pytest.mark.parametrize(
+    ("name", "kind", "start"), [pytest.param("fig4", ".png", PNG, marks=pytest.mark.long), ("figS14", ".svg", SVG)]
+)
 def test_the_same_command_writes_the_same_bytes(name: str, kind: str, start: bytes, place: Path) -> None:
     words = ["physics", name, "--out", name + kind]
     assert main(words) == 0
