@@ -10,10 +10,12 @@ import numpy as np
 from memprog.analysis.noise.chain import FLOOR
 from memprog.chip import FloatArray
 
+_NEVER = 1e-20
+"""Chance of a pair of states below which it adds nothing to a gradient."""
 Parts = tuple[float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def climb(
     rest: FloatArray,
     lift: FloatArray,
@@ -62,7 +64,7 @@ def climb(
     return log_likelihood, counts, first, by_level, by_sample, by_noise
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _densities(rest: FloatArray, lift: FloatArray, sigma: float, blurred: bool) -> tuple[FloatArray, FloatArray]:
     """Density of each sample in each state, and the share of the noise below it, (n, states)."""
     plain, below = np.empty((len(rest), len(lift))), np.empty((len(rest), len(lift)))
@@ -76,7 +78,7 @@ def _densities(rest: FloatArray, lift: FloatArray, sigma: float, blurred: bool) 
     return plain, below
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _weigh(
     weights: FloatArray, chances: FloatArray, gaps: FloatArray, blur: float, plain: FloatArray, below: FloatArray
 ) -> None:
@@ -90,7 +92,7 @@ def _weigh(
             weights[origin, to] = chances[origin, to] * density
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _forward(
     plain: FloatArray, below: FloatArray, gaps: FloatArray, blur: float, chances: FloatArray, settled: FloatArray
 ) -> tuple[float, FloatArray]:
@@ -118,7 +120,7 @@ def _forward(
     return log_likelihood, forward
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _backward(weights: FloatArray, forward: FloatArray, backward: FloatArray) -> None:
     """Turn weights into chances of pairs, and move the backward weights one sample back; both in place."""
     states = len(forward)
@@ -138,7 +140,7 @@ def _backward(weights: FloatArray, forward: FloatArray, backward: FloatArray) ->
             weights[origin, to] /= whole
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _between(
     pairs: FloatArray,
     gaps: FloatArray,
@@ -155,7 +157,7 @@ def _between(
     for origin in range(len(off)):
         for to in range(len(off)):
             gap = gaps[origin, to]
-            if gap == 0.0:
+            if gap == 0.0 or pairs[origin, to] < _NEVER:
                 continue
             density = max((below[origin] - below[to]) / gap, FLOOR)
             mixed = (1.0 - blur) * plain[to] + blur * density
@@ -170,7 +172,7 @@ def _between(
     return by_sample
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _straight(weights: FloatArray, off: FloatArray, sigma: float, by_level: FloatArray, by_noise: FloatArray) -> float:
     """Add what a sample says that lies at a level; give the derivative by its baseline."""
     by_sample = 0.0
