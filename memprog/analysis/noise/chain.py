@@ -13,6 +13,8 @@ import numpy as np
 from memprog.chip import FloatArray
 
 Sweep = Callable[[FloatArray, FloatArray], tuple[float, FloatArray]]
+FLOOR = 1e-290
+"""Density below which a sample counts as impossible; keeps a glitch from making every path impossible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +46,18 @@ def smooth(first_weights: FloatArray, step_weights: FloatArray) -> Smoothed:
         step_weights: (samples - 1, states, states) chance of going from the first state to the second times the
             density of the sample at which the chain arrives. Any positive scale a step; only ratios count within one.
     """
-    sweep = _compiled_sweep() or sweep_in_blocks
+    sweep = _compiled_sweep() if has_compiler() else sweep_in_blocks
     log_likelihood, pairs = sweep(first_weights, np.ascontiguousarray(step_weights))
     return Smoothed(log_likelihood=log_likelihood, pairs=pairs, first=pairs[0].sum(axis=1))
 
 
 @cache
-def _compiled_sweep() -> Sweep | None:
-    if importlib.util.find_spec("numba") is None:
-        return None
+def has_compiler() -> bool:
+    """Whether the extra ``accel`` is there."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def _compiled_sweep() -> Sweep:
     from memprog.analysis.noise.compiled import sweep
 
     return cast(Sweep, sweep)

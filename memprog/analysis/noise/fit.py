@@ -119,8 +119,8 @@ def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool
     scale = scales(model, start)
 
     def uphill(scaled: FloatArray) -> tuple[float, FloatArray]:
-        look = model.look(scaled * scale)
-        return -look.log_likelihood, -look.gradient() * scale
+        log_likelihood, gradient = model.slope(scaled * scale)
+        return -log_likelihood, -gradient * scale
 
     blur = (0.0, 1.0) if blurs else (start[model.shape.blur],) * 2
     bounds = [

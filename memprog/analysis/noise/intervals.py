@@ -32,7 +32,7 @@ def covariance(fitted: Fitted) -> FloatArray:
     for k in np.flatnonzero(free):
         aside = np.zeros(size)
         aside[k] = 0.05 * scale[k]
-        ahead, behind = model.look(top + aside).gradient(), model.look(top - aside).gradient()
+        (_, ahead), (_, behind) = model.slope(top + aside), model.slope(top - aside)
         curvature[k] = (behind - ahead) / 0.1 * scale
     inner = (curvature + curvature.T)[np.ix_(free, free)] / 2.0
     values, vectors = np.linalg.eigh(inner)
