@@ -12,15 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from memprog.chip import FloatArray
 from memprog.errors import InputError
+from memprog.physics.published import published_lines
 
-FloatArray = NDArray[np.float64]
 State = Literal[0, 1]
 
 BIASES_V = (-0.15, -0.20, -0.25)
@@ -91,8 +90,8 @@ class RisingFit(NamedTuple):
 
 def published_densities() -> DwellDensities:
     """Read the published columns."""
-    text = (files("memprog.physics") / "published" / "dwell_time_density.txt").read_text(encoding="utf-8")
-    table = np.array([line.split("\t") for line in text.splitlines()[1:]], dtype=np.float64)
+    _, *lines = published_lines("dwell_time_density.txt")
+    table = np.array([line.split("\t") for line in lines], dtype=np.float64)
     return DwellDensities(
         time_s=table[:, 0],
         columns=tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,7 +24,7 @@ _PROMISING, _QUICK, _THOROUGH = 3, 12, 150
 """First guesses that are followed up, iterations from each, and from the best of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Fitted:
     """The most likely parameters for a number of fluctuators, in the units and order of ``Shape``."""
 
@@ -45,7 +46,12 @@ class Fitted:
         shape = self.look.likelihood.shape
         return bool((np.append(self.parameters[shape.up], self.parameters[shape.down]) < 0.0).all())
 
-    @property
+    @cached_property
+    def residual(self) -> FloatArray:
+        """Samples less one path, (n,): always the same one, so that a fit says the same whenever it is asked."""
+        return self.look.residual(np.random.default_rng(0))
+
+    @cached_property
     def criterion(self) -> float:
         """Log-likelihood less Schwarz's penalty, plus what a Gaussian model of the residual's colour would add.
 
@@ -53,8 +59,7 @@ class Fitted:
         samples alike, with two levels or more only by chance.
         """
         penalty = 0.5 * (self.look.likelihood.shape.size - 1) * np.log(len(self.look.off))
-        residual = self.look.residual(np.random.default_rng(0))
-        return self.look.log_likelihood - float(penalty) + colour_gain(residual)
+        return self.look.log_likelihood - float(penalty) + colour_gain(self.residual)
 
 
 def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATORS) -> Fitted:
@@ -164,7 +169,7 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
 
 def _starts(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
     """First guesses: one more fluctuator beside those of the fit before, or all of them from the jumps."""
-    for guess in by_threshold(fewer.look.residual(np.random.default_rng(0))):
+    for guess in by_threshold(fewer.residual):
         yield _joined(model, fewer, guess)
     for guesses, sigma in by_jumps(model.samples, model.shape.fluctuators):
         yield _anew(model, guesses, sigma)

@@ -14,7 +14,7 @@ from memprog.chip import FloatArray
 from memprog.physics.channels import COMPLETE, Census, Islands, census, maps_with_islands, segment
 from memprog.physics.denoise_table import COUNTED_SHAPE
 from memprog.physics.phase_field import PUBLISHED_SCHEDULE, Stage, moments
-from memprog.report.figures.fig4 import padded
+from memprog.report.figures.columns import padded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,17 +6,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from memprog.chip import FloatArray
 from memprog.physics.fig3 import Curve, Fig3, SizeSweep
 from memprog.physics.transport import QUANTUM_USIEMENS, REACH, Channel, narrowest_open_nm
 from memprog.physics.trap_potential import COULOMB_EV_NM, PERMITTIVITY
 from memprog.physics.trap_step import MEASURED_RELATIVE, MEASURED_USIEMENS, OF_ONE_QUANTUM, StepMap
+from memprog.report.figures.columns import padded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-FloatArray = NDArray[np.float64]
 
 SIZE_INCHES = (13.0, 7.6)
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#bbbbbb")
@@ -72,8 +71,7 @@ def columns(fig3: Fig3) -> dict[str, FloatArray]:
                 name = f"measured_{reading}_{kind}_size_{size:g}_nm"
                 table[f"{name}_nearest_nm"] = found.nearest_nm[row]
                 table[f"{name}_farthest_nm"] = found.farthest_nm[row]
-    longest = max(len(column) for column in table.values())
-    return {name: np.pad(column, (0, longest - len(column)), constant_values=np.nan) for name, column in table.items()}
+    return padded(table)
 
 
 def facts(fig3: Fig3) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from memprog.chip import FloatArray
 from memprog.physics.channels import COMPLETE, PUBLISHED_SHAPE, Census, census, synthetic_maps
 from memprog.physics.denoise_table import DENOISE_TABLE, DenoiseTable
 from memprog.physics.phase_field import PUBLISHED_BIAS_EV, PUBLISHED_SCHEDULE, EnergyProfile, moments, published_profile
+from memprog.report.figures.columns import padded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,15 +93,6 @@ def columns(shown: Fig4) -> dict[str, FloatArray]:
     for name, phi in zip(MOMENTS, shown.maps, strict=True):
         found[f"map_phi_{name}"] = phi.ravel()
     return padded(found)
-
-
-def padded(found: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    """Fill columns up to the longest with NaN."""
-    longest = max(len(column) for column in found.values())
-    return {
-        name: np.concatenate([column, np.full(longest - len(column), np.nan)]).astype(np.float64)
-        for name, column in found.items()
-    }
 
 
 def facts(shown: Fig4) -> dict[str, float | str]:

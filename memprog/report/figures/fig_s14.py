@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memprog.chip import FloatArray
 from memprog.physics.dwell_density import (
     AUTHORS_TAU0_S,
     AUTHORS_TAU1_S,
     BIASES_V,
     DwellColumn,
     DwellDensities,
-    FloatArray,
     RisingFit,
     SmoothedFit,
     exponential_density,
