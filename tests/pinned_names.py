@@ -42,6 +42,11 @@ FIELDS: dict[str, str] = {
         "run_id simulated chip profile profile_sha256 utc argv dry_run limits array cells places plan pulses_planned "
         "pulses_total pulses_per_cell events path files chip_time_s host_time_s"
     ),
+    "CheckReport": "simulated seed groups rows rows_inside passed not_modelled host_time_s",
+    "CheckRow": (
+        "group name fact unit published_low published_high simulated deviation band_low band_high band_reason kind "
+        "source held_fixed inside"
+    ),
     "ChipReport": (
         "simulated chip profile profile_sha256 geometry capabilities limits pulses_total pulses_recorded "
         "pulses_per_cell_max defects_by_reason defects clock_s path"
