@@ -7,12 +7,23 @@ import json
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from memprog import strict_yaml
 from memprog.errors import InputError, ProfileError, brief
+from memprog.profile.effects import (
+    Curvature,
+    Disturb,
+    Forming,
+    Islands,
+    LevelRelaxation,
+    ProductReadout,
+    Retention,
+    Temperature,
+    Wiring,
+)
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -80,9 +91,36 @@ MAY_BE_ZERO = frozenset(
         "protocol.check_interval_s",
         "protocol.confirm_wait_s",
         "protocol.mop_up_passes",
+        "wires.row_ohm",
+        "wires.column_ohm",
+        "wires.driver_ohm",
+        "wires.sense_ohm",
+        "wires.spread",
+        "product.input_bits",
+        "product.converter_bits",
+        "forming.pristine_fraction",
+        "forming.threshold_spread_v",
+        "forming.decade_v",
+        "forming.landing_spread",
+        "disturb.leftover_share",
+        "temperature.wander_k",
+        "curvature.per_v2",
+        "curvature.exponent",
+        "islands.diameter_spread_cells",
+        "islands.cost_share",
     }
 )
 """Numbers that mean "none of it" when they are 0; every other must be above."""
+
+MAY_BE_NEGATIVE = frozenset(
+    {
+        "level_relaxation.mean_per_decade_usiemens",
+        "temperature.memristor_per_k",
+        "temperature.transistor_per_k",
+        *(f"level_relaxation.sigma_{when}_{power}" for when in ("1s", "1d") for power in range(5)),
+    }
+)
+"""Numbers of either sign."""
 
 SECTIONS: Mapping[str, type] = {
     "geometry": Geometry,
@@ -93,6 +131,18 @@ SECTIONS: Mapping[str, type] = {
     "simulation": Simulation,
     "protocol": Protocol,
 }
+OPTIONAL_SECTIONS: Mapping[str, type] = {
+    "wires": Wiring,
+    "product": ProductReadout,
+    "forming": Forming,
+    "disturb": Disturb,
+    "level_relaxation": LevelRelaxation,
+    "retention": Retention,
+    "temperature": Temperature,
+    "curvature": Curvature,
+    "islands": Islands,
+}
+"""Effects that a chip may have; without the section it has none of it."""
 CHOICES = {
     "driver.gate_line": ("row", "column", "chip"),
     "driver.amplitude_per": ("cell", "row", "cluster", "shot"),
@@ -120,13 +170,14 @@ def parse_profile(text: str, *, origin: str) -> ChipProfile:
 def _build(data: object) -> ChipProfile:
     mapping = _mapping("the file", data)
     head = ("name", "format_version", "description", "bias_table")
-    _same_keys("the file", set(mapping), {*head, *SECTIONS})
+    _same_keys("the file", set(mapping), {*head, *SECTIONS}, frozenset(OPTIONAL_SECTIONS))
     if type(mapping["format_version"]) is not int or mapping["format_version"] != FORMAT_VERSION:
         raise ProfileError(
             f"format version {strict_yaml.shown(mapping['format_version'])}; this memprog reads {FORMAT_VERSION}"
         )
     provenance: dict[str, str] = {}
-    sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
+    present = {key: kind for key, kind in OPTIONAL_SECTIONS.items() if key in mapping}
+    sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in {**SECTIONS, **present}.items()}
     profile = ChipProfile(
         name=_name(mapping["name"]),
         description=_text("description", mapping["description"]),
@@ -203,7 +254,7 @@ def _is_finite(value: object) -> typing.TypeGuard[float]:
 def _number(where: str, kind: type, value: object) -> float | int:
     if not _is_finite(value):
         raise ProfileError(f"{where} must be a finite number, not {strict_yaml.shown(value)}")
-    if value < 0 or (value == 0 and where not in MAY_BE_ZERO):
+    if where not in MAY_BE_NEGATIVE and (value < 0 or (value == 0 and where not in MAY_BE_ZERO)):
         raise ProfileError(f"{where} is {value:g}; it must be above 0")
     if kind is int and (value != int(value) or value > _WHOLE_MAX):
         raise ProfileError(f"{where} is {value:g}; it must be a whole number up to {_WHOLE_MAX}")
@@ -245,6 +296,30 @@ def _opposite_polarities(profile: ChipProfile) -> list[tuple[bool, str]]:
 def _dead_fraction(simulation: Simulation) -> float:
     stuck = simulation.stuck_high_fraction + simulation.stuck_low_fraction
     return stuck + simulation.open_fraction + simulation.short_fraction + simulation.unformed_fraction
+
+
+def _sense_of_effects(profile: ChipProfile) -> Iterator[tuple[bool, str]]:
+    """What the sections that may be left out must keep, where they are there."""
+    if profile.wires is not None:
+        yield profile.wires.spread < 1, "wires.spread must be below 1"
+    if profile.forming is not None:
+        yield profile.forming.pristine_fraction <= 1, "forming.pristine_fraction must not be above 1"
+    if profile.disturb is not None:
+        yield profile.disturb.leftover_share <= 1, "disturb.leftover_share must not be above 1"
+    if profile.product is not None:
+        bits = (profile.product.input_bits, profile.product.converter_bits)
+        yield (
+            all(n == 0 or 2 <= n <= 24 for n in bits),
+            "bits of a product must be 2 to 24, or 0 for as fine as a float",
+        )
+    if profile.level_relaxation is not None:
+        decades = profile.simulation.relaxation_decades
+        yield (
+            profile.simulation.relaxation_fastest_s
+            < 1
+            <= profile.simulation.relaxation_fastest_s * 10 ** (decades - 1),
+            "level_relaxation needs simulation.relaxation_decades from below 1 s to beyond it",
+        )
 
 
 def _check_sense(profile: ChipProfile) -> None:
@@ -291,6 +366,7 @@ def _check_sense(profile: ChipProfile) -> None:
             "protocol.open_usiemens must lie below unformed_usiemens, and that below the lowest level and its window",
         ),
         *_opposite_polarities(profile),
+        *_sense_of_effects(profile),
     )
     for fine, sentence in checks:
         if not fine:
