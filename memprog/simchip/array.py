@@ -64,8 +64,7 @@ class LiveArray:
     def apply(self, at: IntArray, raises: Mask, pulses: Pulses, now_s: float) -> None:
         """Let pulses act on cells ``at``, and on those that share their gates."""
         profile, law = self.profile, self.profile.disturb
-        every = at if law is None else np.arange(len(self.state["wear"]))
-        physics.relax(self.state, every, now_s, profile.simulation)
+        physics.relax(self.state, at, now_s, profile.simulation)
         wire_ohm = None
         if self.lines is not None:
             wire_ohm = self.lines.series_ohm.ravel()[at] * float(self.silicon["wire_factor"])
@@ -74,7 +73,7 @@ class LiveArray:
         )
         self.state["wear"][at] += 1
         if law is not None:
-            disturb(self.state, self.silicon, at, raises, pulses, profile, law, self.rng)
+            disturb(self.state, self.silicon, at, raises, pulses, now_s, profile, law, self.rng)
 
     def lie(self, now_s: float, seconds: float, kelvin: float) -> None:
         """Let relaxation go on for seconds at a temperature; the cells' clocks are then at the end of them."""

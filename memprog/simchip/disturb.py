@@ -9,10 +9,8 @@ from memprog.profile import ChipProfile, Disturb
 from memprog.simchip import cells as physics
 from memprog.simchip.state import Record
 
-LEAST_STEP_USIEMENS = 1e-4
-"""Lines on which no cell could move by more than this in a batch are left alone: nothing would show."""
-SPREADS = 5.0
-"""So many deviations below its median the threshold of the weakest cell is taken to be, in that reckoning."""
+LEAST_STEP_USIEMENS = 1e-3
+"""A cell that a batch could not move by more than this is left alone: nothing would show."""
 
 
 def disturb(
@@ -21,6 +19,7 @@ def disturb(
     at: IntArray,
     raises: Mask,
     pulses: Pulses,
+    now_s: float,
     profile: ChipProfile,
     law: Disturb,
     rng: np.random.Generator,
@@ -31,26 +30,51 @@ def disturb(
     so many shots are one of a few slopes more; a pulsed cell's own shot counts among them, one too many. Fields that
     are too weak for the complete channel are taken to be too weak for incomplete ones (assumption).
     """
+    left_v, line = _left_across_v(raises, pulses, profile, law), _lines(at, profile)
+    lines = int(line.max(initial=0)) + 1
+    gate_v, width_ns = np.zeros(lines), np.zeros(lines, dtype=np.int64)
+    np.maximum.at(gate_v, line, pulses.gate_v)
+    np.maximum.at(width_ns, line, pulses.width_ns)
+    for raising in (True, False):
+        equal_v = _equal_v(np.where((left_v > 0) == raising, np.abs(left_v), 0.0), line, lines, profile)
+        cells = _within_reach(silicon, equal_v, raising, profile)
+        if len(cells) == 0:
+            continue
+        of = _lines(cells, profile)
+        one = Pulses(
+            bias=np.full(len(cells), int(Bias.SET if raising else Bias.RESET), dtype=np.uint8),
+            amplitude_v=equal_v[of],
+            gate_v=gate_v[of],
+            width_ns=width_ns[of],
+        )
+        physics.relax(state, cells, now_s, profile.simulation)
+        driven = np.full(len(cells), raising)
+        physics.apply_pulses(state, silicon, cells, driven, one, profile.simulation, rng, profile.effects)
+
+
+def _equal_v(volts: FloatArray, line: IntArray, lines: int, profile: ChipProfile) -> FloatArray:
+    """The one shot a line (lines,) that does what all its shots do together; 0 V where there is none."""
     slope_v = profile.simulation.switching_slope_v
-    left_v = _left_across_v(raises, pulses, profile, law)
-    line = _lines(at, profile)
-    for polarity in (True, False):
-        felt_v = np.where((left_v > 0) == polarity, np.abs(left_v), 0.0) / slope_v
-        most = int(line.max(initial=0)) + 1
-        peak = np.zeros(most)
-        np.maximum.at(peak, line, felt_v)
-        shots = np.bincount(line, weights=np.exp(felt_v - peak[line]) * (felt_v > 0), minlength=most)
-        equal_v = slope_v * (peak + np.log(np.maximum(shots, 1e-300)))
-        for number in np.flatnonzero((shots > 0) & (_largest_step(equal_v, polarity, profile) > LEAST_STEP_USIEMENS)):
-            cells, mine = _cells_of(int(number), profile), line == number
-            one = Pulses(
-                bias=np.full(len(cells), int(Bias.SET if polarity else Bias.RESET), dtype=np.uint8),
-                amplitude_v=np.full(len(cells), equal_v[number]),
-                gate_v=np.full(len(cells), pulses.gate_v[mine].max()),
-                width_ns=np.full(len(cells), pulses.width_ns[mine].max()),
-            )
-            driven = np.full(len(cells), polarity)
-            physics.apply_pulses(state, silicon, cells, driven, one, profile.simulation, rng, profile.effects)
+    felt, peak = volts / slope_v, np.zeros(lines)
+    np.maximum.at(peak, line, felt)
+    shots = np.bincount(line, weights=np.exp(felt - peak[line]) * (felt > 0), minlength=lines)
+    return np.where(shots > 0, slope_v * (peak + np.log(np.maximum(shots, 1.0))), 0.0)
+
+
+def _within_reach(silicon: Record, equal_v: FloatArray, raises: bool, profile: ChipProfile) -> IntArray:
+    """Cells that a shot of that many volts on their line would move by anything that shows, were they at their widest.
+
+    Only then are they worth a pulse.
+    """
+    simulation = profile.simulation
+    widest = simulation.memristor_max_usiemens / simulation.switching_state_usiemens
+    largest = simulation.switching_step_usiemens * widest**simulation.switching_state_exponent
+    threshold_v = silicon["set_threshold_v" if raises else "reset_threshold_v"]
+    needed_v = threshold_v + silicon["slope_v"] * np.log(LEAST_STEP_USIEMENS / largest)
+    every = np.arange(len(threshold_v))
+    line = _lines(every, profile)
+    felt_v = np.where(line < len(equal_v), equal_v[np.minimum(line, len(equal_v) - 1)], 0.0)
+    return np.flatnonzero((felt_v > needed_v) & (felt_v > 0))
 
 
 def _left_across_v(raises: Mask, pulses: Pulses, profile: ChipProfile, law: Disturb) -> FloatArray:
@@ -67,20 +91,3 @@ def _lines(at: IntArray, profile: ChipProfile) -> IntArray:
     columns = profile.geometry.columns
     of_line = {"row": at // columns, "column": at % columns, "chip": np.zeros_like(at)}
     return np.asarray(of_line[profile.driver.gate_line])
-
-
-def _cells_of(line: int, profile: ChipProfile) -> IntArray:
-    """All cells of a gate line."""
-    every = np.arange(profile.geometry.rows * profile.geometry.columns)
-    return np.asarray(every[_lines(every, profile) == line])
-
-
-def _largest_step(volts: FloatArray, raises: bool, profile: ChipProfile) -> FloatArray:
-    """Step that the weakest, largest cell could make; its median, as chance adds a factor of a few."""
-    simulation = profile.simulation
-    nominal_v = simulation.set_threshold_v if raises else simulation.reset_threshold_v
-    weakest_v = nominal_v - SPREADS * simulation.threshold_spread_v
-    widest = simulation.memristor_max_usiemens / simulation.switching_state_usiemens
-    size = widest**simulation.switching_state_exponent
-    exponent = np.minimum((volts - weakest_v) / simulation.switching_slope_v, 20.0)
-    return np.asarray(simulation.switching_step_usiemens * size * np.exp(exponent))
