@@ -108,7 +108,7 @@ def set_memristors(chip: SimChip, usiemens: float | FloatArray, array: int = 0) 
     state["unrelaxed"] = 0.0
 
 
-def set_cells(chip: SimChip, usiemens: float, array: int = 0) -> None:
+def set_cells(chip: SimChip, usiemens: float | FloatArray, array: int = 0) -> None:
     """Give the cells of an array a quiet conductance at the read gate, transistor included."""
     silicon, simulation = chip._file.silicon[array], chip._profile.simulation
     at = np.arange(chip.geometry.rows * chip.geometry.columns)
