@@ -10,7 +10,7 @@ import numpy as np
 from memprog.chip import Cells, FloatArray, IntArray, Mask, Pulses, ReadSpec
 from memprog.profile import ChipProfile
 from memprog.simchip import cells as physics
-from memprog.simchip.disturb import disturb
+from memprog.simchip.disturb import Neighbours
 from memprog.simchip.effects import curved, hastening, wander
 from memprog.simchip.readout import Line, line_of
 from memprog.simchip.state import Record
@@ -31,6 +31,7 @@ class LiveArray:
     state: Record
     rng: np.random.Generator
     lines: LineMap | None
+    neighbours: Neighbours | None
 
     def conductance(self, at: IntArray, gate_v: float, across_v: FloatArray, now_s: float) -> FloatArray:
         """Conductance of cells ``at`` at this moment with volts (n,) across them, traps as they stand."""
@@ -46,8 +47,13 @@ class LiveArray:
         present: FloatArray = quiet + (steps * self.state["trap_high"][:, at]).sum(axis=0)
         return present
 
-    def line(self, cells: Cells, at: IntArray, group: IntArray | None, spec: ReadSpec, now_s: float) -> Line:
-        """What stands between the cells, which are ``at``, and their readings; ``group`` (n,) as in the spec."""
+    def line(
+        self, cells: Cells, at: IntArray, group: IntArray | None, spec: ReadSpec, seen: FloatArray, now_s: float
+    ) -> Line:
+        """What stands between the cells, which are ``at`` and conduct ``seen``, and their readings.
+
+        ``group`` (n,) is as in the spec.
+        """
         line = line_of(self.silicon, at, self.profile.geometry.columns, spec.read_v)
         memristor, transistor = self._factors(at, spec.gate_v, line.sense_v, now_s)
         line = replace(line, memristor_factor=memristor, transistor_factor=transistor)
@@ -57,13 +63,11 @@ class LiveArray:
 
         factor = float(self.silicon["wire_factor"])
         lines = LineMap(row_ohm=self.lines.row_ohm * factor, column_ohm=self.lines.column_ohm * factor)
-        # Noise may leave a cell that does not conduct below nothing.
-        seen = np.maximum(self.conductance(at, spec.gate_v, line.sense_v, now_s), 1e-9)
         return replace(line, share=apparent_usiemens(seen, cells, group, lines) / seen, seen_usiemens=seen)
 
     def apply(self, at: IntArray, raises: Mask, pulses: Pulses, now_s: float) -> None:
         """Let pulses act on cells ``at``, and on those that share their gates."""
-        profile, law = self.profile, self.profile.disturb
+        profile = self.profile
         physics.relax(self.state, at, now_s, profile.simulation)
         wire_ohm = None
         if self.lines is not None:
@@ -72,8 +76,8 @@ class LiveArray:
             self.state, self.silicon, at, raises, pulses, profile.simulation, self.rng, profile.effects, wire_ohm
         )
         self.state["wear"][at] += 1
-        if law is not None:
-            disturb(self.state, self.silicon, at, raises, pulses, now_s, profile, law, self.rng)
+        if self.neighbours is not None:
+            self.neighbours.bear(self.state, at, raises, pulses, now_s, self.rng)
 
     def lie(self, now_s: float, seconds: float, kelvin: float) -> None:
         """Let relaxation go on for seconds at a temperature; the cells' clocks are then at the end of them."""

@@ -34,6 +34,7 @@ from memprog.physics.nominal import nominal_lines
 from memprog.profile import ChipProfile
 from memprog.simchip import cells as physics
 from memprog.simchip.array import READ_BIAS_V, LiveArray
+from memprog.simchip.disturb import Neighbours
 from memprog.simchip.product import multiplied
 from memprog.simchip.product import seconds as seconds_of_products
 from memprog.simchip.readout import Line, lsb_amperes, parts, sample, statistics
@@ -70,6 +71,7 @@ class SimChip:
         driven = [bias for bias in Bias if profile.bias_table[bias.name]["bit_line"] == "amplitude"]
         self._raises = np.isin(np.arange(max(Bias) + 1), driven)
         self._lines = nominal_lines(profile)
+        self._live_arrays: dict[int, LiveArray] = {}
 
     @property
     def identity(self) -> Identity:
@@ -120,11 +122,12 @@ class SimChip:
         n = len(cells)
         mean, deviation, lag1 = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
         sense_v, offset_a = np.zeros(n), np.zeros(n)
-        status = self._tripped(cells, spec)
+        present = self._present(cells, spec)
+        status = self._tripped(cells, spec, present)
         schedule = self._schedule(cells, spec)
         lsb_a = lsb_amperes(spec, self._profile.readout)
         for array, where, at in self._by_array(cells):
-            line = self._line(cells, array, where, at, spec)
+            line = self._line(cells, present, array, where, at, spec)
             for part in parts(len(at), spec.samples):
                 here = where[part]
                 code, clamped = self._sample(array, at[part], line.take(part), spec, schedule.take(where[part]))
@@ -151,11 +154,12 @@ class SimChip:
         """Sense every sample; see the contract."""
         cells.check_inside(self.geometry)
         samples = np.full((len(cells), spec.samples), np.nan)
-        tripped = self._tripped(cells, spec) != Status.OK
+        present = self._present(cells, spec)
+        tripped = self._tripped(cells, spec, present) != Status.OK
         schedule = self._schedule(cells, spec)
         lsb_a = lsb_amperes(spec, self._profile.readout)
         for array, where, at in self._by_array(cells):
-            line = self._line(cells, array, where, at, spec)
+            line = self._line(cells, present, array, where, at, spec)
             for part in parts(len(at), spec.samples):
                 code, clamped = self._sample(array, at[part], line.take(part), spec, schedule.take(where[part]))
                 samples[where[part]] = np.where(clamped, np.nan, code * lsb_a).T
@@ -276,18 +280,24 @@ class SimChip:
 
     def _live(self, array: int) -> LiveArray:
         """An array with all that belongs to it."""
-        return LiveArray(
-            profile=self._profile,
-            silicon=self._file.silicon[array],
-            state=self._load(array),
-            rng=self._rngs[array],
-            lines=self._lines,
-        )
+        if array not in self._live_arrays:
+            state, silicon, law = self._load(array), self._file.silicon[array], self._profile.disturb
+            self._live_arrays[array] = LiveArray(
+                profile=self._profile,
+                silicon=silicon,
+                state=state,
+                rng=self._rngs[array],
+                lines=self._lines,
+                neighbours=None if law is None else Neighbours(silicon, self._profile, law),
+            )
+        return self._live_arrays[array]
 
-    def _line(self, cells: Cells, array: int, where: IntArray, at: IntArray, spec: ReadSpec) -> Line:
+    def _line(
+        self, cells: Cells, present: FloatArray, array: int, where: IntArray, at: IntArray, spec: ReadSpec
+    ) -> Line:
         """What stands between the cells of an array, which are ``where`` in the batch, and their readings."""
         group = None if spec.group is None else spec.group[where]
-        return self._live(array).line(cells.take(where), at, group, spec, self._clock_s)
+        return self._live(array).line(cells.take(where), at, group, spec, present[where], self._clock_s)
 
     def _check_batch(self, cells: Cells, pulses: Pulses, batch_id: int) -> None:
         """Refuse a batch that no chip could carry out."""
@@ -341,7 +351,14 @@ class SimChip:
         start_s = time_s - spec.samples * interval_s
         return _Schedule(interval_s=interval_s, start_s=start_s, time_s=time_s, left_s=time_s)
 
-    def _tripped(self, cells: Cells, spec: ReadSpec) -> StatusArray:
+    def _present(self, cells: Cells, spec: ReadSpec) -> FloatArray:
+        """Conductance (n,) as a read finds the cells, where anything depends on it; else zeros."""
+        if spec.group is None and self._lines is None:
+            return np.zeros(len(cells))
+        # A chip of closed cells still lets something through.
+        return np.maximum(self._conductance_now(cells, spec.gate_v), 1e-9)
+
+    def _tripped(self, cells: Cells, spec: ReadSpec, present: FloatArray) -> StatusArray:
         """Status (n,) before sampling: a group that shares no row, or draws too much, is not sensed."""
         status = np.full(len(cells), Status.OK, dtype=np.uint8)
         if spec.group is None or len(cells) == 0:
@@ -354,7 +371,7 @@ class SimChip:
             raise InstrumentError(
                 f"cells sensed together must share a row and be at most {self._profile.readout.parallel_cells}"
             )
-        drawn_a = np.bincount(group, weights=self._conductance_now(cells, spec.gate_v) * spec.read_v * 1e-6)
+        drawn_a = np.bincount(group, weights=present * spec.read_v * 1e-6)
         status[drawn_a[group] > self._profile.limits.row_current_max_a] = Status.OVER_RANGE
         return status
 
