@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from small_chip import (
     NOISELESS,
     array_cells,
@@ -25,7 +27,7 @@ from small_chip import (
 )
 
 from memprog.chip import Bias, Cells, FloatArray, conductance_usiemens
-from memprog.errors import InputError
+from memprog.errors import InputError, ProfileError
 from memprog.physics.denoise_table import DENOISE_TABLE
 from memprog.profile import (
     ChipProfile,
@@ -36,8 +38,11 @@ from memprog.profile import (
     Retention,
     Temperature,
     bundled_profile,
+    parse_profile,
     profile_names,
+    profile_text,
 )
+from memprog.profile.numbers import ENDS
 from memprog.simchip import SimChip
 from memprog.simchip import cells as physics
 from memprog.simchip.effects import BOLTZMANN_EV_PER_K, dissolve_slope_v, dissolve_v, hastening
@@ -353,3 +358,39 @@ def test_every_shipped_kind_of_chip_reads_and_pulses_and_comes_back_the_same(nam
     assert again._load(0).tobytes() == state.tobytes()
     assert np.isfinite(levels).mean() > 0.9
     assert not np.isnan(read_usiemens(again, read_v=profile.readout.read_v)).all()
+
+
+def at_an_end(where: str, value: float) -> ChipProfile:
+    """A chip with every effect its profile knows, one number of it as little or as much as it may be."""
+    section, _, key = where.partition(".")
+    name = next(name for name in profile_names() if getattr(bundled_profile(name), section) is not None)
+    effect = dataclasses.replace(getattr(bundled_profile(name), section), **{key: value})
+    return small_profile(name, rows=8, columns=8, arrays=1, **{section: effect})
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("where", ENDS)
+def test_the_most_that_a_profile_may_ask_for_neither_warns_nor_damages(where: str, end: int, tmp_path: Path) -> None:
+    profile = at_an_end(where, ENDS[where][end])
+    chip = new_chip(tmp_path, profile)
+    give(chip, Bias.FORM, 4.5, gate_v=2.0)
+    give(chip, Bias.SET, 2.0, gate_v=2.0)
+    give(chip, Bias.RESET, 2.0)
+    chip.wait(10.0)
+    chip.read(array_cells(chip), read_spec(samples=4, group=np.repeat(np.arange(8), 8)))
+    chip.multiply(0, np.full((1, 8), 0.01), np.arange(8), 3.0)
+    chip.lie(10.0, 300.0 if profile.retention is None else 350.0)
+    chip.close()
+    SimChip(tmp_path / "chip.sim", profile)._load(0)
+
+
+@pytest.mark.parametrize(("end", "beyond"), [(0, -1.0), (1, 1.0)])
+@pytest.mark.parametrize("where", ENDS)
+def test_a_profile_that_asks_for_more_is_refused(where: str, end: int, beyond: float) -> None:
+    section, _, key = where.partition(".")
+    name = next(name for name in profile_names() if getattr(bundled_profile(name), section) is not None)
+    tree = yaml.safe_load(profile_text(name))
+    last = ENDS[where][end]
+    tree[section][key] = {"value": last + beyond * max(abs(last), 1.0), "assumption": "too much"}
+    with pytest.raises(ProfileError, match=re.escape(where)):
+        parse_profile(yaml.safe_dump(tree), origin="test")

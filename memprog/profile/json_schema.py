@@ -7,16 +7,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memprog.profile.reading import (
-    BIAS_NAMES,
-    CHOICES,
-    FORMAT_VERSION,
-    LINES,
-    MAY_BE_NEGATIVE,
-    MAY_BE_ZERO,
-    OPTIONAL_SECTIONS,
-    SECTIONS,
-)
+from memprog.profile.numbers import ENDS, MAY_BE_NEGATIVE, MAY_BE_ZERO
+from memprog.profile.reading import BIAS_NAMES, CHOICES, FORMAT_VERSION, LINES, OPTIONAL_SECTIONS, SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TOO_LARGE = 1e300
@@ -70,6 +62,8 @@ def _leaf(where: str, kind: type) -> Schema:
     least: Schema = {"minimum" if where in MAY_BE_ZERO else "exclusiveMinimum": 0}
     if where in MAY_BE_NEGATIVE:
         least = {"exclusiveMinimum": -_TOO_LARGE}
+    if where in ENDS:
+        least |= {"minimum": ENDS[where][0], "maximum": ENDS[where][1]}
     value = number | least | {"exclusiveMaximum": _TOO_LARGE}
     leaf = _closed({"value": value, "source": _TEXT, "assumption": _TEXT}, ["value"])
     return leaf | {"oneOf": [{"required": ["source"]}, {"required": ["assumption"]}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import types
 import typing
@@ -24,6 +25,7 @@ from memprog.profile.effects import (
     Temperature,
     Wiring,
 )
+from memprog.profile.numbers import ENDS, MAY_BE_NEGATIVE, MAY_BE_ZERO
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -42,85 +44,6 @@ BIAS_NAMES = ("SET", "RESET", "SUB_THRESHOLD", "FORM", "READ", "INHIBIT")
 
 LINES = ("bit_line", "source_line", "word_line", "body")
 """What each of these rows drives."""
-
-MAY_BE_ZERO = frozenset(
-    {
-        "levels.min_yield",
-        "driver.shot_overhead_ns",
-        "readout.settle_ns",
-        "readout.dither_lsb",
-        "readout.offset_spread_a",
-        "readout.gain_spread",
-        "readout.source_drop_min",
-        "readout.source_drop_max",
-        "readout.white_noise_usiemens",
-        "readout.white_noise_relative",
-        "simulation.initial_spread",
-        "simulation.stuck_high_fraction",
-        "simulation.stuck_low_fraction",
-        "simulation.open_fraction",
-        "simulation.short_fraction",
-        "simulation.unformed_fraction",
-        "simulation.transistor_threshold_v",
-        "simulation.transistor_spread",
-        "simulation.threshold_spread_v",
-        "simulation.switching_slope_spread",
-        "simulation.switching_state_exponent",
-        "simulation.switching_cycle_spread",
-        "simulation.switching_width_exponent",
-        "simulation.set_gate_threshold_v",
-        "simulation.set_gate_spread",
-        "simulation.channels_initial_mean",
-        "simulation.channel_create_max",
-        "simulation.channel_create_offset_v",
-        "simulation.channel_dissolve_spread_v",
-        "simulation.channel_complete_offset_v",
-        "simulation.trap_relative_amplitude",
-        "simulation.trap_amplitude_spread",
-        "simulation.trap_dwell_ratio_decades",
-        "simulation.trap_bias_decay_per_v",
-        "simulation.trap_bias_min_v",
-        "simulation.flicker_usiemens",
-        "simulation.flicker_exponent",
-        "simulation.relaxation_fraction_per_decade",
-        "simulation.relaxation_spread_per_decade",
-        "simulation.relaxation_floor_usiemens",
-        "protocol.state_exponent",
-        "protocol.set_gate_threshold_v",
-        "protocol.sub_threshold_step_v",
-        "protocol.check_interval_s",
-        "protocol.confirm_wait_s",
-        "protocol.mop_up_passes",
-        "wires.row_ohm",
-        "wires.column_ohm",
-        "wires.driver_ohm",
-        "wires.sense_ohm",
-        "wires.spread",
-        "product.input_bits",
-        "product.converter_bits",
-        "forming.pristine_fraction",
-        "forming.threshold_spread_v",
-        "forming.decade_v",
-        "forming.landing_spread",
-        "disturb.leftover_share",
-        "temperature.wander_k",
-        "curvature.per_v2",
-        "curvature.exponent",
-        "islands.diameter_spread_cells",
-        "islands.cost_share",
-    }
-)
-"""Numbers that mean "none of it" when they are 0; every other must be above."""
-
-MAY_BE_NEGATIVE = frozenset(
-    {
-        "level_relaxation.mean_per_decade_usiemens",
-        "temperature.memristor_per_k",
-        "temperature.transistor_per_k",
-        *(f"level_relaxation.sigma_{when}_{power}" for when in ("1s", "1d") for power in range(5)),
-    }
-)
-"""Numbers of either sign."""
 
 SECTIONS: Mapping[str, type] = {
     "geometry": Geometry,
@@ -256,6 +179,9 @@ def _number(where: str, kind: type, value: object) -> float | int:
         raise ProfileError(f"{where} must be a finite number, not {strict_yaml.shown(value)}")
     if where not in MAY_BE_NEGATIVE and (value < 0 or (value == 0 and where not in MAY_BE_ZERO)):
         raise ProfileError(f"{where} is {value:g}; it must be above 0")
+    least, most = ENDS.get(where, (-math.inf, math.inf))
+    if not least <= value <= most:
+        raise ProfileError(f"{where} is {value:g}; it must be {least:g} to {most:g}")
     if kind is int and (value != int(value) or value > _WHOLE_MAX):
         raise ProfileError(f"{where} is {value:g}; it must be a whole number up to {_WHOLE_MAX}")
     return int(value) if kind is int else float(value)
@@ -300,12 +226,6 @@ def _dead_fraction(simulation: Simulation) -> float:
 
 def _sense_of_effects(profile: ChipProfile) -> Iterator[tuple[bool, str]]:
     """What the sections that may be left out must keep, where they are there."""
-    if profile.wires is not None:
-        yield profile.wires.spread < 1, "wires.spread must be below 1"
-    if profile.forming is not None:
-        yield profile.forming.pristine_fraction <= 1, "forming.pristine_fraction must not be above 1"
-    if profile.disturb is not None:
-        yield profile.disturb.leftover_share <= 1, "disturb.leftover_share must not be above 1"
     if profile.product is not None:
         bits = (profile.product.input_bits, profile.product.converter_bits)
         yield (

@@ -250,9 +250,9 @@ def _move_and_start_anew(
     present = memristor_usiemens(state, at) + change
     clipped = np.clip(present, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
     fresh = effect.fresh_relaxation(law, clipped, simulation, rng)
-    # Nobody loses more than there is.
-    lost = fresh.sum(axis=0, dtype=np.float64)
-    fresh *= np.minimum((clipped - LEAST_USIEMENS) / np.maximum(lost, 1e-9), 1.0).astype(np.float32) ** (lost > 0)
+    # Nobody loses, or gains, more than there is.
+    lost = np.abs(fresh.sum(axis=0, dtype=np.float64))
+    fresh *= np.minimum((clipped - LEAST_USIEMENS) / np.maximum(lost, 1e-9), 1.0).astype(np.float32)
     moved = alive & (np.abs(change) > STIRRED_SHARE * law.full_usiemens)
     relaxed = clipped - fresh.sum(axis=0, dtype=np.float64)
     state["memristor"][at] = np.where(moved, relaxed, state["memristor"][at] + np.where(alive, change, 0.0))
