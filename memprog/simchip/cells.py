@@ -250,9 +250,10 @@ def _move_and_start_anew(
     present = memristor_usiemens(state, at) + change
     clipped = np.clip(present, simulation.memristor_min_usiemens, simulation.memristor_max_usiemens)
     fresh = effect.fresh_relaxation(law, clipped, simulation, rng)
-    # Nobody loses, or gains, more than there is.
-    lost = np.abs(fresh.sum(axis=0, dtype=np.float64))
-    fresh *= np.minimum((clipped - LEAST_USIEMENS) / np.maximum(lost, 1e-9), 1.0).astype(np.float32)
+    # Nobody loses more than there is, or gains more than any channel has.
+    lost = fresh.sum(axis=0, dtype=np.float64)
+    room = np.where(lost > 0, clipped - LEAST_USIEMENS, simulation.memristor_max_usiemens - clipped)
+    fresh *= np.minimum(room / np.maximum(np.abs(lost), 1e-9), 1.0).astype(np.float32)
     moved = alive & (np.abs(change) > STIRRED_SHARE * law.full_usiemens)
     relaxed = clipped - fresh.sum(axis=0, dtype=np.float64)
     state["memristor"][at] = np.where(moved, relaxed, state["memristor"][at] + np.where(alive, change, 0.0))
