@@ -40,6 +40,8 @@ MAY_BE_ZERO = frozenset(
         "simulation.trap_amplitude_spread",
         "simulation.trap_dwell_ratio_decades",
         "simulation.trap_bias_decay_per_v",
+        "simulation.trap_step_bias_per_v",
+        "simulation.trap_averaging",
         "simulation.trap_bias_min_v",
         "simulation.flicker_usiemens",
         "simulation.flicker_exponent",
@@ -84,6 +86,8 @@ MAY_BE_NEGATIVE = frozenset(
 """Numbers of either sign."""
 
 ENDS: Mapping[str, tuple[float, float]] = {
+    "simulation.trap_step_bias_per_v": (0.0, 10.0),
+    "simulation.trap_averaging": (0, 1),
     "wires.row_ohm": (0.0, 1e6),
     "wires.column_ohm": (0.0, 1e6),
     "wires.driver_ohm": (0.0, 1e6),

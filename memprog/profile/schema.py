@@ -184,6 +184,8 @@ class Simulation:
     open_fraction: float = 0.0
     short_fraction: float = 0.0
     unformed_fraction: float = 0.0
+    trap_step_bias_per_v: float = 0.0
+    trap_averaging: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

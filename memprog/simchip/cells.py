@@ -80,6 +80,12 @@ def dwell_high_s(dwell: Float32Array, bias_v: float, simulation: Simulation) -> 
     return dwell * np.float32(np.exp(-simulation.trap_bias_decay_per_v * (clipped - 0.2)))
 
 
+def step_at_bias(bias_v: float, simulation: Simulation) -> np.float32:
+    """How many times larger steps are at a bias than at 0.2 V; the law only where it was measured."""
+    clipped = min(max(abs(bias_v), simulation.trap_bias_min_v), simulation.trap_bias_max_v)
+    return np.float32(max(1.0 + simulation.trap_step_bias_per_v * (clipped - 0.2), 0.0))
+
+
 def trap_odds(dwell_low: Any, dwell_high: Any, seconds: Any) -> tuple[Any, Any]:
     """Share of time in the upper state, and what memory of the present state is left after some seconds."""
     share = dwell_high / (dwell_low + dwell_high)

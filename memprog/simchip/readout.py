@@ -137,7 +137,7 @@ def _add_traps(
     rng: np.random.Generator,
 ) -> None:
     """Let the traps hop from sample to sample, and add their steps where they are high."""
-    relative = state["trap_amplitude"][:, at]
+    relative = state["trap_amplitude"][:, at] * physics.step_at_bias(spec.read_v, simulation)
     for k in range(simulation.channels_max):
         cell = np.flatnonzero(relative[k])
         where = at[cell]
@@ -147,10 +147,24 @@ def _add_traps(
         rise, stay = share * (1 - memory), share + (1 - share) * memory
         lot = rng.random((spec.samples, len(cell)), dtype=np.float32)
         high = state["trap_high"][k, where]
+        within = min(spec.aperture_ns * 1e-9 / interval_s, 1.0) if simulation.trap_averaging else 0.0
         for j in range(spec.samples):
-            high = lot[j] < np.where(high, stay, rise)
-            conductance[j, cell] += step * high
+            before, high = high, lot[j] < np.where(high, stay, rise)
+            conductance[j, cell] += step * (_averaged(before, high, within, rng) if within else high)
         state["trap_high"][k, where] = high
+
+
+def _averaged(before: Mask, high: Mask, within: float, rng: np.random.Generator) -> Float32Array:
+    """Share of its aperture that each trap spends high: one that switched did so in it with chance ``within``.
+
+    Traps that switch more than once between two samples are not followed.
+    """
+    share = high.astype(np.float32)
+    switched = np.flatnonzero(before != high)
+    lot = rng.random((2, len(switched)), dtype=np.float32)
+    inside = lot[0] < within
+    share[switched[inside]] = lot[1, inside]
+    return share
 
 
 def _add_flicker(
