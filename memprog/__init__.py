@@ -15,6 +15,7 @@ _HOME = {
     "Image": "memprog.image",
     "MemprogError": "memprog.errors",
     "Train": "memprog.jobs.pulse",
+    "age_chip": "memprog.jobs.aging",
     "characterise": "memprog.jobs.characterise",
     "demo": "memprog.jobs.demo",
     "export": "memprog.jobs.export_chip",

@@ -168,7 +168,8 @@ class Reading:
 
     ``current_a`` and ``current_std_a`` are mean and deviation over the samples; NaN where status is not OK.
     ``lag1`` is the correlation of neighbouring samples, 0 with fewer than three. ``sense_v`` is the voltage that was
-    really across the cell's row and column nodes, ``offset_a`` the reading at zero volts, ``time_s`` the chip's clock
+    really there: between the ends of the cell's row and column lines as the chip gives it, across the cell itself once
+    the session has taken the wires out; ``offset_a`` the reading at zero volts, ``time_s`` the chip's clock
     at the last sample.
     """
 
@@ -218,10 +219,14 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """Analogue products: (batch, columns) currents, NaN where ``saturated`` (same shape) is true."""
+    """Analogue products: (batch, columns) currents, NaN where ``saturated`` (same shape) is true.
+
+    ``offset_a`` (columns,) is the reading with no row driven, which is still in them.
+    """
 
     current_a: FloatArray
     saturated: Mask
+    offset_a: FloatArray
 
 
 class Chip(Protocol):

@@ -40,12 +40,15 @@ _READ = ReadSpec(read_v=0.2, gate_v=3.0, aperture_ns=20_000, settle_ns=5_000, sa
 
 
 def small_profile(
-    name: str = "rao2023-11bit", *, rows: int = 16, columns: int = 16, arrays: int = 2, **sections: dict[str, Any]
+    name: str = "rao2023-11bit", *, rows: int = 16, columns: int = 16, arrays: int = 2, **sections: Any
 ) -> ChipProfile:
-    """A bundled profile on few cells, with some values of some sections replaced."""
+    """A bundled profile on few cells, with some values of some sections replaced, or whole effects put in."""
     full = bundled_profile(name)
     size = dataclasses.replace(full.geometry, rows=rows, columns=columns, arrays=arrays)
-    changed = {key: dataclasses.replace(getattr(full, key), **values) for key, values in sections.items()}
+    changed = {
+        key: dataclasses.replace(getattr(full, key), **values) if isinstance(values, dict) else values
+        for key, values in sections.items()
+    }
     return dataclasses.replace(full, geometry=size, **changed)
 
 
@@ -56,7 +59,7 @@ def new_chip(folder: Path, profile: ChipProfile | None = None, *, seed: int = 1,
     return SimChip(folder / name, profile)
 
 
-def still_chip(folder: Path, *, seed: int = 1, **sections: dict[str, Any]) -> SimChip:
+def still_chip(folder: Path, *, seed: int = 1, **sections: Any) -> SimChip:
     """A chip of one array whose cells are all alike and do nothing of their own accord."""
     simulation = STILL | ALIKE | sections.pop("simulation", {})
     return new_chip(folder, small_profile(arrays=1, simulation=simulation, **sections), seed=seed)
@@ -105,7 +108,7 @@ def set_memristors(chip: SimChip, usiemens: float | FloatArray, array: int = 0) 
     state["unrelaxed"] = 0.0
 
 
-def set_cells(chip: SimChip, usiemens: float, array: int = 0) -> None:
+def set_cells(chip: SimChip, usiemens: float | FloatArray, array: int = 0) -> None:
     """Give the cells of an array a quiet conductance at the read gate, transistor included."""
     silicon, simulation = chip._file.silicon[array], chip._profile.simulation
     at = np.arange(chip.geometry.rows * chip.geometry.columns)

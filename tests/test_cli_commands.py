@@ -351,6 +351,16 @@ def test_sim_new_hands_over_seed_arrays_and_force(stub: Stub) -> None:
     assert main(["sim", "new", "--seed", "-1"]) == 2
 
 
+def test_sim_age_hands_over_hours_and_temperature(stub: Stub) -> None:
+    job = stub("aging.age_chip", samples.chip_report())
+    assert main(["sim", "age", "--hours", "24", "--temperature", "85"]) == 0
+    assert (job.keywords["hours"], job.keywords["celsius"]) == (24.0, 85.0)
+    assert main(["sim", "age", "--hours", "0.5"]) == 0
+    assert (job.keywords["hours"], job.keywords["celsius"]) == (0.5, None)
+    assert main(["sim", "age"]) == 2
+    assert main(["sim", "age", "--hours", "nan"]) == 2
+
+
 def test_status_names_what_is_there_and_the_next_step(stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     stub("status.status", samples.status_report())
     assert main(["status"]) == 0

@@ -39,9 +39,9 @@ FORMATS = {
     "config": 400,
     "profile": 100,
     "image": 100,
-    "chip": 40,
-    "journal": 40,
-    "record": 35,
+    "chip": 20,
+    "journal": 20,
+    "record": 20,
 }
 
 

@@ -154,6 +154,7 @@ def test_pulses_are_counted_as_the_journal_has_them_wherever_it_is_cut(
 
 @settings(max_examples=40)
 @given(where=PLACES, noted=st.booleans())
+@pytest.mark.long
 def test_chain_of_cuts_is_followed_as_it_was_lived(where: float, noted: bool, recorded: Recorded) -> None:
     """A resume withdraws what was owed; a second one, from the journal of the first, withdraws the same."""
     at = 1 + int(where * len(recorded.batches))

@@ -53,6 +53,7 @@ def test_cells_come_back_to_what_they_held_before_the_run(tmp_path: Path) -> Non
     assert (newest["kind"], newest["restores"]) == ("restore", oldest["run_id"])
 
 
+@pytest.mark.long
 def test_the_snapshot_of_any_run_can_be_brought_back(tmp_path: Path) -> None:
     bench = small(tmp_path)
     first = program(bench.workspace, profile=bench.profile, verify=False)

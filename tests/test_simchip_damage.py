@@ -18,6 +18,8 @@ from memprog.simchip.state import SLOT_HEAD
 from memprog.simchip.store import FORMAT_VERSION, HEADER, HEADER_BYTES, layout_of
 
 LAYOUT = layout_of(small_profile(), 2)
+BOUNDS = SILICON_BOUNDS | STATE_BOUNDS
+FIELDS = {*(LAYOUT.silicon.names or ()), *(LAYOUT.state.names or ())}
 
 
 def chopped(content: bytes) -> bytes:
@@ -324,13 +326,13 @@ def test_garbage_in_a_good_file_is_found_or_does_no_harm_and_never_warns(tmp_pat
 
 
 @pytest.mark.parametrize("end", [0, 1])
-@pytest.mark.parametrize("field", [*SILICON_BOUNDS, *STATE_BOUNDS])
+@pytest.mark.parametrize("field", [name for name in BOUNDS if name in FIELDS])
 def test_numbers_near_the_end_of_what_is_believed_never_warn(field: str, end: int, tmp_path: Path) -> None:
     path = used_and_closed(tmp_path)
     silicon, slots = parts(path)
     slots["crc"] = 0
     # Single precision must not carry it over the end.
-    last = (SILICON_BOUNDS | STATE_BOUNDS)[field][end]
+    last = BOUNDS[field][end]
     extreme = last + 1e-6 * abs(last) * (-1 if end else 1)
     if field in SILICON_BOUNDS:
         silicon[field][:, ::2] = extreme

@@ -32,12 +32,13 @@ COMMANDS: Mapping[str, Entry] = {
     "profile": ("memprog.cli.app", "profile", "List, show, copy and check profiles."),
     "physics": ("memprog.cli.app", "physics", "Draw the figures of the theory, and write their numbers."),
     "config": ("memprog.cli.app", "config", "Show and check the settings."),
-    "sim": ("memprog.cli.app", "sim", "Make simulated chips."),
+    "sim": ("memprog.cli.app", "sim", "Make simulated chips, and let them age."),
     "demo": ("memprog.cli.demo", "demo", "Watch a small real network go into a simulated chip."),
 }
 
 SIM_COMMANDS: Mapping[str, Entry] = {
     "new": ("memprog.cli.sim_new", "sim_new", "Make a new simulated chip."),
+    "age": ("memprog.cli.sim_age", "sim_age", "Let a simulated chip lie, cool or warm."),
 }
 
 PROFILE_COMMANDS: Mapping[str, Entry] = {
@@ -89,7 +90,7 @@ class LazyGroup(click.Group):
 
 _NAMES = {"help_option_names": ["-h", "--help"]}
 
-sim = LazyGroup("sim", entries=SIM_COMMANDS, help="Make simulated chips.")
+sim = LazyGroup("sim", entries=SIM_COMMANDS, help="Make simulated chips, and let them age.")
 
 profile = LazyGroup("profile", entries=PROFILE_COMMANDS, help="List, show, copy and check profiles.")
 

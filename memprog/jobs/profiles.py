@@ -13,6 +13,7 @@ from memprog import strict_yaml
 from memprog.errors import InputError, LimitError, ProfileError
 from memprog.files import replace_whole
 from memprog.profile import (
+    OPTIONAL_SECTIONS,
     SECTIONS,
     ChipProfile,
     is_file_name,
@@ -44,9 +45,9 @@ def show_profile(name_or_path: str) -> dict[str, Any]:
 
 
 def _values(profile: ChipProfile) -> Iterator[tuple[str, Any, str | None]]:
-    for section in SECTIONS:
+    for section in (*SECTIONS, *OPTIONAL_SECTIONS):
         part = getattr(profile, section)
-        for field in dataclasses.fields(part):
+        for field in () if part is None else dataclasses.fields(part):
             key, value = f"{section}.{field.name}", getattr(part, field.name)
             yield key, value, None if isinstance(value, str) else profile.provenance.get(key, DEFAULTED)
     for name, row in profile.bias_table.items():

@@ -13,22 +13,47 @@ from pathlib import Path
 
 from memprog import strict_yaml
 from memprog.errors import InputError, ProfileError, brief
-from memprog.profile.reading import BIAS_NAMES, FORMAT_VERSION, SECTIONS, parse_profile
+from memprog.profile.effects import (
+    NO_EFFECTS,
+    Curvature,
+    Disturb,
+    Effects,
+    Forming,
+    Islands,
+    LevelRelaxation,
+    ProductReadout,
+    Retention,
+    Temperature,
+    Wiring,
+)
+from memprog.profile.reading import BIAS_NAMES, FORMAT_VERSION, OPTIONAL_SECTIONS, SECTIONS, parse_profile
 from memprog.profile.schema import ChipProfile, Driver, Geometry, Levels, Limits, Protocol, Readout, Simulation
 
 __all__ = [
     "BIAS_NAMES",
     "DEFAULT_PROFILE",
     "FORMAT_VERSION",
+    "NO_EFFECTS",
+    "OPTIONAL_SECTIONS",
     "SECTIONS",
     "ChipProfile",
+    "Curvature",
+    "Disturb",
     "Driver",
+    "Effects",
+    "Forming",
     "Geometry",
+    "Islands",
+    "LevelRelaxation",
     "Levels",
     "Limits",
+    "ProductReadout",
     "Protocol",
     "Readout",
+    "Retention",
     "Simulation",
+    "Temperature",
+    "Wiring",
     "bundled_profile",
     "is_file_name",
     "load_profile",

@@ -7,7 +7,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memprog.profile.reading import BIAS_NAMES, CHOICES, FORMAT_VERSION, LINES, MAY_BE_ZERO, SECTIONS
+from memprog.profile.numbers import ENDS, MAY_BE_NEGATIVE, MAY_BE_ZERO
+from memprog.profile.reading import BIAS_NAMES, CHOICES, FORMAT_VERSION, LINES, OPTIONAL_SECTIONS, SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TOO_LARGE = 1e300
@@ -24,12 +25,13 @@ def profile_schema() -> Schema:
     """
     head = {"name": _TEXT, "format_version": {"const": FORMAT_VERSION}, "description": _TEXT}
     sections = {section: _section(section, kind) for section, kind in SECTIONS.items()}
-    properties = head | {"bias_table": _bias_table()} | sections
+    needed = head | {"bias_table": _bias_table()} | sections
+    properties = needed | {section: _section(section, kind) for section, kind in OPTIONAL_SECTIONS.items()}
     return {
         "$schema": DIALECT,
         "title": "memprog profile",
         "description": "What one kind of chip is, may bear, and how its simulated twin behaves.",
-        **_closed(properties, list(properties)),
+        **_closed(properties, list(needed)),
         "$defs": {"text": {"type": "string", "pattern": r"\S"}},
     }
 
@@ -57,7 +59,11 @@ def _leaf(where: str, kind: type) -> Schema:
     if kind is str:
         return {"enum": list(CHOICES[where])}
     number = {"type": "integer" if kind is int else "number"}
-    least = {"minimum" if where in MAY_BE_ZERO else "exclusiveMinimum": 0}
+    least: Schema = {"minimum" if where in MAY_BE_ZERO else "exclusiveMinimum": 0}
+    if where in MAY_BE_NEGATIVE:
+        least = {"exclusiveMinimum": -_TOO_LARGE}
+    if where in ENDS:
+        least |= {"minimum": ENDS[where][0], "maximum": ENDS[where][1]}
     value = number | least | {"exclusiveMaximum": _TOO_LARGE}
     leaf = _closed({"value": value, "source": _TEXT, "assumption": _TEXT}, ["value"])
     return leaf | {"oneOf": [{"required": ["source"]}, {"required": ["assumption"]}]}

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from memprog import strict_yaml
 from memprog.errors import InputError, ProfileError, brief
+from memprog.profile.effects import (
+    Curvature,
+    Disturb,
+    Forming,
+    Islands,
+    LevelRelaxation,
+    ProductReadout,
+    Retention,
+    Temperature,
+    Wiring,
+)
+from memprog.profile.numbers import ENDS, MAY_BE_NEGATIVE, MAY_BE_ZERO
 from memprog.profile.schema import (
     ChipProfile,
     Driver,
@@ -32,58 +45,6 @@ BIAS_NAMES = ("SET", "RESET", "SUB_THRESHOLD", "FORM", "READ", "INHIBIT")
 LINES = ("bit_line", "source_line", "word_line", "body")
 """What each of these rows drives."""
 
-MAY_BE_ZERO = frozenset(
-    {
-        "levels.min_yield",
-        "driver.shot_overhead_ns",
-        "readout.settle_ns",
-        "readout.dither_lsb",
-        "readout.offset_spread_a",
-        "readout.gain_spread",
-        "readout.source_drop_min",
-        "readout.source_drop_max",
-        "readout.white_noise_usiemens",
-        "readout.white_noise_relative",
-        "simulation.initial_spread",
-        "simulation.stuck_high_fraction",
-        "simulation.stuck_low_fraction",
-        "simulation.open_fraction",
-        "simulation.short_fraction",
-        "simulation.unformed_fraction",
-        "simulation.transistor_threshold_v",
-        "simulation.transistor_spread",
-        "simulation.threshold_spread_v",
-        "simulation.switching_slope_spread",
-        "simulation.switching_state_exponent",
-        "simulation.switching_cycle_spread",
-        "simulation.switching_width_exponent",
-        "simulation.set_gate_threshold_v",
-        "simulation.set_gate_spread",
-        "simulation.channels_initial_mean",
-        "simulation.channel_create_max",
-        "simulation.channel_create_offset_v",
-        "simulation.channel_dissolve_spread_v",
-        "simulation.channel_complete_offset_v",
-        "simulation.trap_relative_amplitude",
-        "simulation.trap_amplitude_spread",
-        "simulation.trap_dwell_ratio_decades",
-        "simulation.trap_bias_decay_per_v",
-        "simulation.trap_bias_min_v",
-        "simulation.flicker_usiemens",
-        "simulation.flicker_exponent",
-        "simulation.relaxation_fraction_per_decade",
-        "simulation.relaxation_spread_per_decade",
-        "simulation.relaxation_floor_usiemens",
-        "protocol.state_exponent",
-        "protocol.set_gate_threshold_v",
-        "protocol.sub_threshold_step_v",
-        "protocol.check_interval_s",
-        "protocol.confirm_wait_s",
-        "protocol.mop_up_passes",
-    }
-)
-"""Numbers that mean "none of it" when they are 0; every other must be above."""
-
 SECTIONS: Mapping[str, type] = {
     "geometry": Geometry,
     "levels": Levels,
@@ -93,6 +54,18 @@ SECTIONS: Mapping[str, type] = {
     "simulation": Simulation,
     "protocol": Protocol,
 }
+OPTIONAL_SECTIONS: Mapping[str, type] = {
+    "wires": Wiring,
+    "product": ProductReadout,
+    "forming": Forming,
+    "disturb": Disturb,
+    "level_relaxation": LevelRelaxation,
+    "retention": Retention,
+    "temperature": Temperature,
+    "curvature": Curvature,
+    "islands": Islands,
+}
+"""Effects that a chip may have; without the section it has none of it."""
 CHOICES = {
     "driver.gate_line": ("row", "column", "chip"),
     "driver.amplitude_per": ("cell", "row", "cluster", "shot"),
@@ -120,13 +93,14 @@ def parse_profile(text: str, *, origin: str) -> ChipProfile:
 def _build(data: object) -> ChipProfile:
     mapping = _mapping("the file", data)
     head = ("name", "format_version", "description", "bias_table")
-    _same_keys("the file", set(mapping), {*head, *SECTIONS})
+    _same_keys("the file", set(mapping), {*head, *SECTIONS}, frozenset(OPTIONAL_SECTIONS))
     if type(mapping["format_version"]) is not int or mapping["format_version"] != FORMAT_VERSION:
         raise ProfileError(
             f"format version {strict_yaml.shown(mapping['format_version'])}; this memprog reads {FORMAT_VERSION}"
         )
     provenance: dict[str, str] = {}
-    sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in SECTIONS.items()}
+    present = {key: kind for key, kind in OPTIONAL_SECTIONS.items() if key in mapping}
+    sections = {key: _section(key, kind, mapping[key], provenance) for key, kind in {**SECTIONS, **present}.items()}
     profile = ChipProfile(
         name=_name(mapping["name"]),
         description=_text("description", mapping["description"]),
@@ -203,8 +177,11 @@ def _is_finite(value: object) -> typing.TypeGuard[float]:
 def _number(where: str, kind: type, value: object) -> float | int:
     if not _is_finite(value):
         raise ProfileError(f"{where} must be a finite number, not {strict_yaml.shown(value)}")
-    if value < 0 or (value == 0 and where not in MAY_BE_ZERO):
+    if where not in MAY_BE_NEGATIVE and (value < 0 or (value == 0 and where not in MAY_BE_ZERO)):
         raise ProfileError(f"{where} is {value:g}; it must be above 0")
+    least, most = ENDS.get(where, (-math.inf, math.inf))
+    if not least <= value <= most:
+        raise ProfileError(f"{where} is {value:g}; it must be {least:g} to {most:g}")
     if kind is int and (value != int(value) or value > _WHOLE_MAX):
         raise ProfileError(f"{where} is {value:g}; it must be a whole number up to {_WHOLE_MAX}")
     return int(value) if kind is int else float(value)
@@ -245,6 +222,24 @@ def _opposite_polarities(profile: ChipProfile) -> list[tuple[bool, str]]:
 def _dead_fraction(simulation: Simulation) -> float:
     stuck = simulation.stuck_high_fraction + simulation.stuck_low_fraction
     return stuck + simulation.open_fraction + simulation.short_fraction + simulation.unformed_fraction
+
+
+def _sense_of_effects(profile: ChipProfile) -> Iterator[tuple[bool, str]]:
+    """What the sections that may be left out must keep, where they are there."""
+    if profile.product is not None:
+        bits = (profile.product.input_bits, profile.product.converter_bits)
+        yield (
+            all(n == 0 or 2 <= n <= 24 for n in bits),
+            "bits of a product must be 2 to 24, or 0 for as fine as a float",
+        )
+    if profile.level_relaxation is not None:
+        decades = profile.simulation.relaxation_decades
+        yield (
+            profile.simulation.relaxation_fastest_s
+            < 1
+            <= profile.simulation.relaxation_fastest_s * 10 ** (decades - 1),
+            "level_relaxation needs simulation.relaxation_decades from below 1 s to beyond it",
+        )
 
 
 def _check_sense(profile: ChipProfile) -> None:
@@ -291,6 +286,7 @@ def _check_sense(profile: ChipProfile) -> None:
             "protocol.open_usiemens must lie below unformed_usiemens, and that below the lowest level and its window",
         ),
         *_opposite_polarities(profile),
+        *_sense_of_effects(profile),
     )
     for fine, sentence in checks:
         if not fine:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+from memprog.profile.effects import (
+    Curvature,
+    Disturb,
+    Effects,
+    Forming,
+    Islands,
+    LevelRelaxation,
+    ProductReadout,
+    Retention,
+    Temperature,
+    Wiring,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +184,8 @@ class Simulation:
     open_fraction: float = 0.0
     short_fraction: float = 0.0
     unformed_fraction: float = 0.0
+    trap_step_bias_per_v: float = 0.0
+    trap_averaging: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +227,10 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChipProfile:
-    """One kind of chip, frozen; ``sha256`` names every value and note in it."""
+    """One kind of chip, frozen; ``sha256`` names every value and note in it.
+
+    A section that may be left out is None where it was.
+    """
 
     name: str
     description: str
@@ -227,3 +245,17 @@ class ChipProfile:
     provenance: Mapping[str, str]
     sha256: str
     chip_sha256: str
+    wires: Wiring | None = None
+    product: ProductReadout | None = None
+    forming: Forming | None = None
+    disturb: Disturb | None = None
+    level_relaxation: LevelRelaxation | None = None
+    retention: Retention | None = None
+    temperature: Temperature | None = None
+    curvature: Curvature | None = None
+    islands: Islands | None = None
+
+    @property
+    def effects(self) -> Effects:
+        """What the simulated cells show besides what section ``simulation`` says."""
+        return Effects(**{field.name: getattr(self, field.name) for field in fields(Effects)})

@@ -25,8 +25,10 @@ from memprog.chip import (
     Reading,
     ReadSpec,
     Status,
+    conductance_usiemens,
 )
 from memprog.errors import InputError
+from memprog.physics.nominal import nominal_lines
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Look, Seen, conducting_usiemens, largest_step
 from memprog.session.allowance import Allowance
@@ -99,6 +101,7 @@ class Session:
         self._pulses_run = np.zeros(shape, dtype=np.int64)
         self._spent_life = np.zeros(shape, dtype=np.int64) if spent_life is None else spent_life.astype(np.int64)
         self._clock_ahead_s = 0.0
+        self._lines = nominal_lines(profile)
 
     def __enter__(self) -> Self:
         """Nothing is driven until the first batch."""
@@ -317,12 +320,33 @@ class Session:
     def _read(self, cells: Cells, spec: ReadSpec, expected_a: FloatArray) -> Reading:
         """Read in groups; cells of a group that drew too much are read again, each alone."""
         group = self._groups(cells, expected_a)
-        reading = self._chip.read(cells, dataclasses.replace(spec, group=group))
+        reading = self._without_wires(self._chip.read(cells, dataclasses.replace(spec, group=group)), cells, group)
         tripped = np.flatnonzero(reading.status == Status.OVER_RANGE)
         if len(tripped):
-            alone = dataclasses.replace(spec, group=np.arange(len(tripped)))
-            return _merged(reading, self._chip.read(cells.take(tripped), alone), tripped)
+            alone, again = np.arange(len(tripped)), cells.take(tripped)
+            second = self._chip.read(again, dataclasses.replace(spec, group=alone))
+            return _merged(reading, self._without_wires(second, again, alone), tripped)
         return reading
+
+    def _without_wires(self, reading: Reading, cells: Cells, group: IntArray) -> Reading:
+        """Put the volts across each cell itself in place of those at the ends of its lines, by the profile's line map.
+
+        What shares a group with a cell that could not be read is reckoned with that cell at full scale.
+        """
+        if self._lines is None:
+            return reading
+        from memprog.physics.deembed import local_share
+
+        seen = conductance_usiemens(reading.current_a, reading.offset_a, reading.sense_v)
+        share = local_share(seen, cells, group, self._lines, self._profile.readout.full_scale_usiemens)
+        # Currents that leave no volts for the cell are beyond any cell.
+        beyond = np.isnan(share) & (reading.status == Status.OK)
+        return dataclasses.replace(
+            reading,
+            sense_v=np.where(np.isnan(share), reading.sense_v, reading.sense_v * share),
+            current_a=np.where(beyond, np.nan, reading.current_a),
+            status=np.where(beyond, Status.CLAMPED, reading.status).astype(np.uint8),
+        )
 
     def _groups(self, cells: Cells, expected_a: FloatArray) -> IntArray:
         """Number the groups (n,) of cells that are sensed at the same time."""

@@ -30,15 +30,17 @@ from memprog.chip import (
     steps_down,
 )
 from memprog.errors import InputError, InstrumentError
+from memprog.physics.nominal import nominal_lines
 from memprog.profile import ChipProfile
 from memprog.simchip import cells as physics
-from memprog.simchip.readout import Line, line_of, lsb_amperes, parts, sample, statistics
+from memprog.simchip.array import READ_BIAS_V, LiveArray
+from memprog.simchip.disturb import Neighbours
+from memprog.simchip.product import multiplied
+from memprog.simchip.product import seconds as seconds_of_products
+from memprog.simchip.readout import Line, lsb_amperes, parts, sample, statistics
 from memprog.simchip.soundness import MOST_S
 from memprog.simchip.state import Record, make_generator, restore_generator, store_generator
 from memprog.simchip.store import ChipFile
-
-READ_BIAS_V = 0.2
-"""Traps keep the kinetics of the read bias while nobody looks: none were measured at 0 V (assumption)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class SimChip:
         self._rngs: dict[int, np.random.Generator] = {}
         driven = [bias for bias in Bias if profile.bias_table[bias.name]["bit_line"] == "amplitude"]
         self._raises = np.isin(np.arange(max(Bias) + 1), driven)
+        self._lines = nominal_lines(profile)
+        self._live_arrays: dict[int, LiveArray] = {}
 
     @property
     def identity(self) -> Identity:
@@ -118,11 +122,12 @@ class SimChip:
         n = len(cells)
         mean, deviation, lag1 = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
         sense_v, offset_a = np.zeros(n), np.zeros(n)
-        status = self._tripped(cells, spec)
+        present = self._present(cells, spec)
+        status = self._tripped(cells, spec, present)
         schedule = self._schedule(cells, spec)
         lsb_a = lsb_amperes(spec, self._profile.readout)
         for array, where, at in self._by_array(cells):
-            line = line_of(self._file.silicon[array], at, self.geometry.columns, spec.read_v)
+            line = self._line(cells, present, array, where, at, spec)
             for part in parts(len(at), spec.samples):
                 here = where[part]
                 code, clamped = self._sample(array, at[part], line.take(part), spec, schedule.take(where[part]))
@@ -141,7 +146,7 @@ class SimChip:
             range_a=np.full(n, spec.range_a or self._profile.readout.range_a),
             status=status,
             time_s=schedule.time_s,
-            temperature_k=np.full(n, self._profile.readout.temperature_k),
+            temperature_k=self._kelvin(cells),
             samples=spec.samples,
         )
 
@@ -149,11 +154,12 @@ class SimChip:
         """Sense every sample; see the contract."""
         cells.check_inside(self.geometry)
         samples = np.full((len(cells), spec.samples), np.nan)
-        tripped = self._tripped(cells, spec) != Status.OK
+        present = self._present(cells, spec)
+        tripped = self._tripped(cells, spec, present) != Status.OK
         schedule = self._schedule(cells, spec)
         lsb_a = lsb_amperes(spec, self._profile.readout)
         for array, where, at in self._by_array(cells):
-            line = line_of(self._file.silicon[array], at, self.geometry.columns, spec.read_v)
+            line = self._line(cells, present, array, where, at, spec)
             for part in parts(len(at), spec.samples):
                 code, clamped = self._sample(array, at[part], line.take(part), spec, schedule.take(where[part]))
                 samples[where[part]] = np.where(clamped, np.nan, code * lsb_a).T
@@ -170,18 +176,10 @@ class SimChip:
         delivered, status = self._converted(pulses)
         end_s = self._clock_s + self._shots_s(delivered)
         for array, where, at in self._by_array(cells):
-            physics.relax(self._states[array], at, self._clock_s, self._profile.simulation)
-            physics.apply_pulses(
-                self._states[array],
-                self._file.silicon[array],
-                at,
-                self._raises[pulses.bias[where]],
-                delivered.take(where),
-                self._profile.simulation,
-                self._rngs[array],
-            )
-            self._states[array]["last_batch"], self._states[array]["last_batch_s"] = batch_id, end_s
-            self._states[array]["pulses"] += len(where)
+            self._live(array).apply(at, self._raises[pulses.bias[where]], delivered.take(where), self._clock_s)
+            state = self._states[array]
+            state["last_batch"], state["last_batch_s"] = batch_id, end_s
+            state["pulses"] += len(where)
             self._last_batch = batch_id
         self._clock_s = end_s
         self._commit(np.unique(cells.array))
@@ -201,16 +199,11 @@ class SimChip:
         cells = Cells(array=np.full(len(row), array, dtype=np.int64), row=row, column=column)
         cells.check_inside(self.geometry)
         self._load(array)
-        readout = self._profile.readout
-        spec = ReadSpec(read_v=READ_BIAS_V, gate_v=gate_v, aperture_ns=readout.aperture_ns, settle_ns=0, samples=1)
         conductance = self._conductance_now(cells, gate_v).reshape(len(rows), columns)
-        current_a = np.einsum("br,rc->bc", row_v, conductance) * 1e-6
-        self._clock_s += len(row_v) * (readout.aperture_ns + readout.settle_ns) * 1e-9
-        current_a += self._product_noise_a(array, current_a.shape, spec)
+        product = multiplied(conductance, rows, row_v, self._profile, self._file.silicon[array], self._rngs[array])
+        self._clock_s += seconds_of_products(self._profile, len(row_v), len(rows))
         self._commit(np.array([array]))
-        saturated = np.abs(current_a) >= readout.range_a
-        lsb_a = lsb_amperes(spec, self._profile.readout)
-        return Product(current_a=np.where(saturated, np.nan, np.rint(current_a / lsb_a) * lsb_a), saturated=saturated)
+        return product
 
     def wait(self, seconds: float) -> None:
         """Move the clock; cells age when they are next touched."""
@@ -218,6 +211,25 @@ class SimChip:
             raise InputError(f"cannot wait {seconds} s")
         self._clock_s += seconds
         self._file.set_clock(self._clock_s)
+
+    def lie(self, seconds: float, kelvin: float) -> None:
+        """Let the chip lie on a shelf so warm: relaxation goes as fast as that temperature makes it.
+
+        Raises:
+            InputError: no such time, or the profile does not say what warmth does.
+        """
+        if not 0.0 <= seconds <= MOST_S - self._clock_s:
+            raise InputError(f"a chip cannot lie for {seconds} s")
+        reference_k, law = self._profile.readout.temperature_k, self._profile.retention
+        if law is None and kelvin != reference_k:
+            raise InputError(
+                f"profile {self._profile.name} has no section 'retention', so that it is not known what {kelvin:g} K do"
+            )
+        arrays = np.arange(self.geometry.arrays)
+        for array in arrays.tolist():
+            self._live(array).lie(self._clock_s, seconds, kelvin)
+        self._clock_s += seconds
+        self._commit(arrays)
 
     def make_safe(self) -> None:
         """Nothing is driven between calls, so there is nothing to bring to zero."""
@@ -250,22 +262,42 @@ class SimChip:
         physics.age(state, at, schedule.start_s, READ_BIAS_V, simulation, rng)
         return sample(state, silicon, at, line, spec, schedule.interval_s, readout, simulation, rng)
 
+    def _kelvin(self, cells: Cells) -> FloatArray:
+        """What the sensor of each cell's array shows, (n,)."""
+        kelvin = np.full(len(cells), self._profile.readout.temperature_k)
+        if self._profile.temperature is not None:
+            for array in np.unique(cells.array).tolist():
+                kelvin[cells.array == array] += float(self._states[array]["warmth_k"])
+        return kelvin
+
     def _conductance_now(self, cells: Cells, gate_v: float) -> FloatArray:
         """Conductance of each cell at this moment, traps as they stand."""
         found = np.zeros(len(cells))
         for array, where, at in self._by_array(cells):
-            state, simulation = self._states[array], self._profile.simulation
-            physics.age(state, at, self._clock_s, READ_BIAS_V, simulation, self._rngs[array])
-            transistor = physics.transistor_usiemens(self._file.silicon[array], at, gate_v, simulation)
-            quiet = physics.in_series(physics.memristor_usiemens(state, at), transistor)
-            steps = physics.trap_steps_in_series(state["trap_amplitude"][:, at], quiet, transistor, simulation)
-            found[where] = quiet + (steps * state["trap_high"][:, at]).sum(axis=0)
+            across_v = np.full(len(at), self._profile.readout.read_v)
+            found[where] = self._live(array).conductance(at, gate_v, across_v, self._clock_s)
         return found
 
-    def _product_noise_a(self, array: int, shape: tuple[int, ...], spec: ReadSpec) -> FloatArray:
-        narrowing = self._profile.readout.white_noise_aperture_ns / spec.aperture_ns
-        noise_a = self._profile.readout.white_noise_usiemens * 1e-6 * spec.read_v * narrowing**0.5
-        return np.asarray(noise_a * self._rngs[array].standard_normal(shape))
+    def _live(self, array: int) -> LiveArray:
+        """An array with all that belongs to it."""
+        if array not in self._live_arrays:
+            state, silicon, law = self._load(array), self._file.silicon[array], self._profile.disturb
+            self._live_arrays[array] = LiveArray(
+                profile=self._profile,
+                silicon=silicon,
+                state=state,
+                rng=self._rngs[array],
+                lines=self._lines,
+                neighbours=None if law is None else Neighbours(silicon, self._profile, law),
+            )
+        return self._live_arrays[array]
+
+    def _line(
+        self, cells: Cells, present: FloatArray, array: int, where: IntArray, at: IntArray, spec: ReadSpec
+    ) -> Line:
+        """What stands between the cells of an array, which are ``where`` in the batch, and their readings."""
+        group = None if spec.group is None else spec.group[where]
+        return self._live(array).line(cells.take(where), at, group, spec, present[where], self._clock_s)
 
     def _check_batch(self, cells: Cells, pulses: Pulses, batch_id: int) -> None:
         """Refuse a batch that no chip could carry out."""
@@ -319,7 +351,14 @@ class SimChip:
         start_s = time_s - spec.samples * interval_s
         return _Schedule(interval_s=interval_s, start_s=start_s, time_s=time_s, left_s=time_s)
 
-    def _tripped(self, cells: Cells, spec: ReadSpec) -> StatusArray:
+    def _present(self, cells: Cells, spec: ReadSpec) -> FloatArray:
+        """Conductance (n,) as a read finds the cells, where anything depends on it; else zeros."""
+        if spec.group is None and self._lines is None:
+            return np.zeros(len(cells))
+        # A chip of closed cells still lets something through.
+        return np.maximum(self._conductance_now(cells, spec.gate_v), 1e-9)
+
+    def _tripped(self, cells: Cells, spec: ReadSpec, present: FloatArray) -> StatusArray:
         """Status (n,) before sampling: a group that shares no row, or draws too much, is not sensed."""
         status = np.full(len(cells), Status.OK, dtype=np.uint8)
         if spec.group is None or len(cells) == 0:
@@ -332,7 +371,7 @@ class SimChip:
             raise InstrumentError(
                 f"cells sensed together must share a row and be at most {self._profile.readout.parallel_cells}"
             )
-        drawn_a = np.bincount(group, weights=self._conductance_now(cells, spec.gate_v) * spec.read_v * 1e-6)
+        drawn_a = np.bincount(group, weights=present * spec.read_v * 1e-6)
         status[drawn_a[group] > self._profile.limits.row_current_max_a] = Status.OVER_RANGE
         return status
 

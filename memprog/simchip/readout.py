@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from memprog.chip import FloatArray, IntArray, Mask, ReadSpec
 from memprog.profile import Readout, Simulation
 from memprog.simchip import cells as physics
+from memprog.simchip.effects import relaxation_times_s
 from memprog.simchip.state import Record
 
 BLOCK = 1 << 19
@@ -23,15 +25,25 @@ Float32Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """The constant part of a readout, per cell (n,): volts really applied, column offset and gain."""
+    """The constant part of a readout, per cell (n,): volts at the terminals, column offset and gain.
+
+    ``share`` of these volts is across the cell when it conducts ``seen_usiemens``; None is all of them. The factors are
+    what temperature and the curvature of I-V make of memristors and transistors; None is nothing.
+    """
 
     sense_v: FloatArray
     offset_a: FloatArray
     gain: FloatArray
+    share: FloatArray | None = None
+    seen_usiemens: FloatArray | None = None
+    memristor_factor: FloatArray | None = None
+    transistor_factor: FloatArray | None = None
 
     def take(self, part: slice) -> Line:
         """Keep some of the cells."""
-        return Line(sense_v=self.sense_v[part], offset_a=self.offset_a[part], gain=self.gain[part])
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept: dict[str, Any] = {name: value if value is None else value[part] for name, value in values.items()}
+        return Line(**kept)
 
 
 def line_of(silicon: Record, at: IntArray, columns: int, read_v: float) -> Line:
@@ -63,30 +75,53 @@ def sample(
     rng: np.random.Generator,
 ) -> tuple[Float32Array, Mask]:
     """Sample cells ``at`` and move them on in time: converter codes (samples, n), and where one was at its end (n,)."""
-    quiet = _quiet(state, silicon, at, spec, interval_s, simulation)
+    transistor = physics.transistor_usiemens(silicon, at, spec.gate_v, simulation)
+    if line.transistor_factor is not None:
+        transistor *= line.transistor_factor
+    quiet = _quiet(state, at, transistor, line, spec, interval_s, simulation)
     present = quiet[0].astype(np.float64)
     conductance = quiet
-    transistor = physics.transistor_usiemens(silicon, at, spec.gate_v, simulation)
     _add_traps(conductance, present, transistor, state, at, spec, interval_s, simulation, rng)
     quick = _add_flicker(conductance, present, state, at, interval_s, simulation, rng)
+    if line.share is not None and line.seen_usiemens is not None:
+        quick *= line.share**4
+        _behind_wires(conductance, line.share, line.seen_usiemens)
     noise = np.sqrt(_amplifier_variance(present, spec, readout) + quick).astype(np.float32)
     conductance += noise * rng.standard_normal(conductance.shape, dtype=np.float32)
     return _convert(conductance, line, spec, readout, rng)
 
 
+def _behind_wires(conductance: Float32Array, share: FloatArray, seen_usiemens: FloatArray) -> None:
+    """Turn conductances (samples, n) into what the terminals see of them, in place.
+
+    Exact where a cell conducts what the share was reckoned with, to first order in what it does beyond; that others of
+    its group fluctuate is left out.
+    """
+    conductance *= (share**2).astype(np.float32)
+    conductance += (seen_usiemens * (share - share**2)).astype(np.float32)
+
+
 def _quiet(
-    state: Record, silicon: Record, at: IntArray, spec: ReadSpec, interval_s: float, simulation: Simulation
+    state: Record,
+    at: IntArray,
+    transistor: FloatArray,
+    line: Line,
+    spec: ReadSpec,
+    interval_s: float,
+    simulation: Simulation,
 ) -> Float32Array:
     """Conductance (samples, n) with every trap low, relaxation going on; the state moves to the last sample."""
-    decay = np.exp(-interval_s / physics.relaxation_times_s(simulation))
+    decay = np.exp(-interval_s / relaxation_times_s(simulation))
     kept = (decay ** np.arange(1, spec.samples + 1)[:, None]).astype(np.float32)
     # Not a BLAS product: that may add in another order with another number of threads.
     memristor: Float32Array = np.einsum("jk,kn->jn", kept, state["unrelaxed"][:, at])
     relaxed = state["memristor"][at].astype(np.float32)
     memristor = physics.not_below_least(memristor + relaxed, relaxed)
-    transistor = physics.transistor_usiemens(silicon, at, spec.gate_v, simulation).astype(np.float32)
+    if line.memristor_factor is not None:
+        memristor *= line.memristor_factor.astype(np.float32)
+    in_series = transistor.astype(np.float32)
     state["unrelaxed"][:, at] *= kept[-1][:, None]
-    series: Float32Array = memristor * transistor / (memristor + transistor)
+    series: Float32Array = memristor * in_series / (memristor + in_series)
     return series
 
 
@@ -102,7 +137,7 @@ def _add_traps(
     rng: np.random.Generator,
 ) -> None:
     """Let the traps hop from sample to sample, and add their steps where they are high."""
-    relative = state["trap_amplitude"][:, at]
+    relative = state["trap_amplitude"][:, at] * physics.step_at_bias(spec.read_v, simulation)
     for k in range(simulation.channels_max):
         cell = np.flatnonzero(relative[k])
         where = at[cell]
@@ -112,10 +147,24 @@ def _add_traps(
         rise, stay = share * (1 - memory), share + (1 - share) * memory
         lot = rng.random((spec.samples, len(cell)), dtype=np.float32)
         high = state["trap_high"][k, where]
+        within = min(spec.aperture_ns * 1e-9 / interval_s, 1.0) if simulation.trap_averaging else 0.0
         for j in range(spec.samples):
-            high = lot[j] < np.where(high, stay, rise)
-            conductance[j, cell] += step * high
+            before, high = high, lot[j] < np.where(high, stay, rise)
+            conductance[j, cell] += step * (_averaged(before, high, within, rng) if within else high)
         state["trap_high"][k, where] = high
+
+
+def _averaged(before: Mask, high: Mask, within: float, rng: np.random.Generator) -> Float32Array:
+    """Share of its aperture that each trap spends high: one that switched did so in it with chance ``within``.
+
+    Traps that switch more than once between two samples are not followed.
+    """
+    share = high.astype(np.float32)
+    switched = np.flatnonzero(before != high)
+    lot = rng.random((2, len(switched)), dtype=np.float32)
+    inside = lot[0] < within
+    share[switched[inside]] = lot[1, inside]
+    return share
 
 
 def _add_flicker(

@@ -25,6 +25,8 @@ SILICON_BOUNDS: dict[str, tuple[float, float]] = {
     "column_offset_a": (-1.0, 1.0),
     "column_gain": (-100.0, 100.0),
     "source_drop": (0.0, 1.0),
+    "form_threshold_v": (-1e3, 1e3),
+    "wire_factor": (0.0, 1e3),
 }
 STATE_BOUNDS: dict[str, tuple[float, float]] = {
     "memristor": (0.0, MOST_USIEMENS),
@@ -32,6 +34,7 @@ STATE_BOUNDS: dict[str, tuple[float, float]] = {
     "flicker": (-1e3, 1e3),
     "trap_amplitude": (0.0, 1e6),
     "trap_dissolve_v": (-1e3, 1e3),
+    "warmth_k": (-1e3, 1e3),
 }
 
 
@@ -59,7 +62,8 @@ def flaw_of_state(state: Record) -> str | None:
 
 
 def _out_of_bounds(record: Record, bounds: dict[str, tuple[float, float]]) -> str | None:
-    return next((flaw for name, ends in bounds.items() if (flaw := _beyond(name, record[name], ends))), None)
+    there = ((name, ends) for name, ends in bounds.items() if name in record.dtype.fields)
+    return next((flaw for name, ends in there if (flaw := _beyond(name, record[name], ends))), None)
 
 
 def _beyond(name: str, values: Any, ends: tuple[float, float]) -> str | None:
@@ -71,8 +75,9 @@ def _beyond(name: str, values: Any, ends: tuple[float, float]) -> str | None:
 def _flaw_of_times(state: Record) -> str | None:
     """No cell lives in the future, and whoever has a trap has dwell times."""
     present = state["trap_amplitude"] > 0
+    until = [name for name in ("relaxed_until_s", "noise_until_s", "warmth_until_s") if name in state.dtype.fields]
     found: Iterable[str | None] = (
-        *(_beyond(name, state[name], (0.0, state["clock_s"])) for name in ("relaxed_until_s", "noise_until_s")),
+        *(_beyond(name, state[name], (0.0, state["clock_s"])) for name in until),
         *(_beyond(name, state[name][present], _DWELL_S) for name in ("trap_dwell_low_s", "trap_dwell_high_s")),
     )
     return next((flaw for flaw in found if flaw), None)
@@ -83,8 +88,9 @@ def _flaw_of_counts(state: Record) -> str | None:
     worn = int(state["wear"].sum(dtype=np.uint64))
     if worn != state["pulses"]:
         return f"wear of {worn} after {state['pulses']} pulses"
-    if state["trap_high"].view(np.uint8).max(initial=0) > 1:
-        return "trap_high neither true nor false"
+    for name in ("trap_high", "pristine"):
+        if name in state.dtype.fields and state[name].view(np.uint8).max(initial=0) > 1:
+            return f"{name} neither true nor false"
     words = state["random"]
     return None if words[:4].any() and words[4] <= 1 and words[5] < 2**32 else "random state of no generator"
 

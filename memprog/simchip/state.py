@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memprog.chip import IntArray
-from memprog.profile import Readout, Simulation
+from memprog.chip import IntArray, Mask
+from memprog.profile import ChipProfile, Islands, Simulation
+from memprog.simchip import effects
 
 Record = Any
 """A zero-dimensional structured array; its fields are views, (cells,) or (cells, channels)."""
@@ -39,25 +40,40 @@ They are committed together with the cells, so that nothing can tell them apart.
 """
 
 
-def silicon_dtype(rows: int, columns: int) -> np.dtype[Any]:
+def silicon_dtype(profile: ChipProfile) -> np.dtype[Any]:
     """What never changes after manufacture, per cell, plus the offsets and gains of the columns.
 
-    ``stuck`` is 0 for a living cell, else one of the codes above. Conductances are in uS.
+    ``stuck`` is 0 for a living cell, else one of the codes above. Conductances are in uS. Effects that a profile does
+    not have take no room.
     """
+    rows, columns = profile.geometry.rows, profile.geometry.columns
     n = rows * columns
     per_cell = [
         (name, "<f4", (n,)) for name in ("transistor", "set_threshold_v", "reset_threshold_v", "slope_v", "set_gate")
     ]
     per_column = [("column_offset_a", "<f8", (columns,)), ("column_gain", "<f8", (columns,))]
-    return np.dtype([*per_cell, ("stuck", "<i1", (n,)), *per_column, ("source_drop", "<f8", (rows,)), ("crc", "<u4")])
+    of_effects: list[Any] = []
+    if profile.forming is not None:
+        of_effects.append(("form_threshold_v", "<f4", (n,)))
+    if profile.wires is not None:
+        of_effects.append(("wire_factor", "<f8"))
+    stuck, drop = ("stuck", "<i1", (n,)), ("source_drop", "<f8", (rows,))
+    return np.dtype([*per_cell, stuck, *per_column, drop, *of_effects, ("crc", "<u4")])
 
 
-def state_dtype(cells: int, simulation: Simulation) -> np.dtype[Any]:
+def state_dtype(profile: ChipProfile) -> np.dtype[Any]:
     """What changes: one slot of the chip's file holds one such record.
 
     ``memristor`` is the complete channel once relaxed; ``unrelaxed`` what it still has to lose, one value a decade
     of time. A trap with amplitude 0 is absent. Every cell has its own clocks, so that only those touched age.
+    Effects that a profile does not have take no room.
     """
+    cells, simulation = profile.geometry.rows * profile.geometry.columns, profile.simulation
+    of_effects: list[Any] = []
+    if profile.forming is not None:
+        of_effects.append(("pristine", "?", (cells,)))
+    if profile.temperature is not None:
+        of_effects += [("warmth_k", "<f8"), ("warmth_until_s", "<f8")]
     k, decades = simulation.channels_max, simulation.relaxation_decades
     return np.dtype(
         [
@@ -73,6 +89,7 @@ def state_dtype(cells: int, simulation: Simulation) -> np.dtype[Any]:
             ("trap_dwell_high_s", "<f4", (k, cells)),
             ("trap_dissolve_v", "<f4", (k, cells)),
             ("trap_high", "?", (k, cells)),
+            *of_effects,
             ("wear", "<u4", (cells,)),
         ]
     )
@@ -101,8 +118,9 @@ def restore_generator(generator: np.random.Generator, record: Record) -> None:
     }
 
 
-def manufacture(silicon: Record, simulation: Simulation, readout: Readout, rng: np.random.Generator) -> None:
+def manufacture(silicon: Record, profile: ChipProfile, rng: np.random.Generator) -> None:
     """Fill in what differs from cell to cell and from column to column."""
+    simulation, readout = profile.simulation, profile.readout
     n = silicon["stuck"].shape[0]
 
     def spread(width: float) -> NDArray[np.float64]:
@@ -119,6 +137,11 @@ def manufacture(silicon: Record, simulation: Simulation, readout: Readout, rng: 
     silicon["column_offset_a"] = readout.offset_spread_a * rng.standard_normal(silicon["column_offset_a"].shape)
     silicon["column_gain"] = 1.0 + readout.gain_spread * rng.standard_normal(silicon["column_gain"].shape)
     silicon["source_drop"] = rng.uniform(readout.source_drop_min, readout.source_drop_max, silicon["source_drop"].shape)
+    if profile.forming is not None:
+        spread_v = profile.forming.threshold_spread_v * rng.standard_normal(n)
+        silicon["form_threshold_v"] = profile.forming.threshold_v + spread_v
+    if profile.wires is not None:
+        silicon["wire_factor"] = max(1.0 + profile.wires.spread * rng.standard_normal(), 0.0)
 
 
 def _fates(lot: NDArray[np.float64], simulation: Simulation) -> NDArray[np.int8]:
@@ -133,8 +156,9 @@ def _fates(lot: NDArray[np.float64], simulation: Simulation) -> NDArray[np.int8]
     return fate
 
 
-def form(state: Record, silicon: Record, simulation: Simulation, rng: np.random.Generator) -> None:
-    """Bring a new array to where the forming station leaves it, incomplete channels included."""
+def deliver(state: Record, silicon: Record, profile: ChipProfile, rng: np.random.Generator) -> None:
+    """Bring a new array to where the forming station leaves it, incomplete channels included; some come pristine."""
+    simulation = profile.simulation
     n = state["memristor"].shape[0]
     start = simulation.initial_median_usiemens * np.exp(simulation.initial_spread * rng.standard_normal(n))
     stuck = silicon["stuck"]
@@ -144,19 +168,37 @@ def form(state: Record, silicon: Record, simulation: Simulation, rng: np.random.
     for fate, usiemens in ((SHORT, SHORT_USIEMENS), (OPEN, OPEN_USIEMENS), (UNFORMED, UNFORMED_USIEMENS)):
         state["memristor"][stuck == fate] = usiemens
     state["flicker"] = rng.standard_normal(state["flicker"].shape, dtype=np.float32)
-    channels = rng.poisson(simulation.channels_initial_mean, n)
+    has_channel = stuck == 0
+    if profile.forming is not None:
+        state["pristine"] = has_channel & (rng.random(n) < profile.forming.pristine_fraction)
+        state["memristor"][state["pristine"] | (stuck == UNFORMED)] = profile.forming.pristine_usiemens
+        has_channel = has_channel & ~state["pristine"]
+    wake_channels(state, np.arange(n), has_channel, simulation, rng, profile.islands)
+
+
+def wake_channels(
+    state: Record, at: IntArray, where: Mask, simulation: Simulation, rng: np.random.Generator, islands: Islands | None
+) -> None:
+    """Let as many incomplete channels appear as forming leaves behind, in those cells ``at`` where (n,) is true."""
+    channels = rng.poisson(simulation.channels_initial_mean, len(at))
     for k in range(simulation.channels_max):
-        plant_traps(state, k, np.flatnonzero((channels > k) & (stuck == 0)), simulation, rng)
+        plant_traps(state, k, at[(channels > k) & where], simulation, rng, islands)
 
 
-def plant_traps(state: Record, k: int, at: IntArray, simulation: Simulation, rng: np.random.Generator) -> None:
+def plant_traps(
+    state: Record, k: int, at: IntArray, simulation: Simulation, rng: np.random.Generator, islands: Islands | None
+) -> None:
     """Let an incomplete channel with its trap appear in place k of the cells ``at``."""
     n = len(at)
     decades = rng.uniform(math.log10(simulation.trap_dwell_min_s), math.log10(simulation.trap_dwell_max_s), n)
     ratio = simulation.trap_dwell_ratio_decades * rng.standard_normal(n)
     low_s, high_s = 10.0 ** (decades - ratio / 2), 10.0 ** (decades + ratio / 2)
     amplitude = simulation.trap_relative_amplitude * np.exp(simulation.trap_amplitude_spread * rng.standard_normal(n))
-    dissolve_v = simulation.channel_dissolve_v + simulation.channel_dissolve_spread_v * rng.standard_normal(n)
+    if islands is None:
+        dissolve_v = simulation.channel_dissolve_v + simulation.channel_dissolve_spread_v * rng.standard_normal(n)
+    else:
+        diameter = islands.diameter_cells + islands.diameter_spread_cells * rng.standard_normal(n)
+        dissolve_v = effects.dissolve_v(islands, diameter)
     state["trap_amplitude"][k, at] = amplitude
     state["trap_dwell_low_s"][k, at], state["trap_dwell_high_s"][k, at] = low_s, high_s
     state["trap_dissolve_v"][k, at] = dissolve_v

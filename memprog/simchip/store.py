@@ -28,7 +28,7 @@ from memprog.simchip.soundness import MOST_S, checksum, flaw_of_heads, flaw_of_s
 from memprog.simchip.state import (
     SLOT_HEAD,
     Record,
-    form,
+    deliver,
     make_generator,
     manufacture,
     silicon_dtype,
@@ -99,7 +99,7 @@ def layout_of(profile: ChipProfile, arrays: int) -> Layout:
     """
     rows, columns = profile.geometry.rows, profile.geometry.columns
     try:
-        silicon, state = silicon_dtype(rows, columns), state_dtype(rows * columns, profile.simulation)
+        silicon, state = silicon_dtype(profile), state_dtype(profile)
     except ValueError as error:
         raise ChipFileError(f"an array of {rows} x {columns} cells is too large to be simulated") from error
     return Layout(arrays=arrays, silicon=silicon, state=state)
@@ -151,8 +151,8 @@ def _header_crc(head: bytes) -> int:
 def _fill(file: BinaryIO, layout: Layout, profile: ChipProfile, seed: int, array: int) -> None:
     rng = make_generator(seed, array)
     silicon, state = np.zeros((), layout.silicon), np.zeros((), layout.state)
-    manufacture(silicon, profile.simulation, profile.readout, rng)
-    form(state, silicon, profile.simulation, rng)
+    manufacture(silicon, profile, rng)
+    deliver(state, silicon, profile, rng)
     silicon["crc"] = checksum(silicon)
     store_generator(rng, state)
     state["last_batch"] = -1

@@ -11,7 +11,9 @@ import numpy as np
 from memprog.chip import FloatArray, IntArray, Mask
 from memprog.profile import ChipProfile
 from memprog.simchip import cells as physics
-from memprog.simchip.chip import READ_BIAS_V, SimChip
+from memprog.simchip.array import READ_BIAS_V
+from memprog.simchip.chip import SimChip
+from memprog.simchip.effects import relaxation_times_s
 from memprog.simchip.state import Record
 
 HORIZON_S = 100.0
@@ -54,6 +56,8 @@ def truth_of(chip: SimChip, array: int, target_usiemens: FloatArray, window_usie
     shape = (profile.geometry.rows, profile.geometry.columns)
     inside[np.isnan(target)] = np.nan
     healthy = (silicon["stuck"] == 0) & _reachable(silicon, at, target, profile)
+    if profile.forming is not None:
+        healthy &= ~state["pristine"]
     return Truth(
         share_in_window=inside.reshape(shape),
         mean_usiemens=mean.reshape(shape),
@@ -68,7 +72,7 @@ def _moments() -> tuple[FloatArray, FloatArray]:
 
 
 def _quiet_later(state: Record, silicon: Record, at: IntArray, seconds: float, profile: ChipProfile) -> FloatArray:
-    decay = np.exp(-seconds / physics.relaxation_times_s(profile.simulation))
+    decay = np.exp(-seconds / relaxation_times_s(profile.simulation))
     memristor = physics.not_below_least(
         state["memristor"] + np.einsum("k,kn->n", decay, state["unrelaxed"]), state["memristor"]
     )
