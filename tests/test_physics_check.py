@@ -16,7 +16,7 @@ from memprog.cli import main
 from memprog.cli.physics import CHECK_GROUPS, check_lines
 from memprog.errors import InputError
 from memprog.jobs import physics_check
-from memprog.jobs.physics_check import GROUPS, check_physics, silicon, telegraph
+from memprog.jobs.physics_check import GROUPS, check_physics, cmo, neurram, product, silicon, telegraph
 from memprog.jobs.physics_check.rows import Fact, Kind, about, deviation_of
 from memprog.report.check import CheckReport, CheckRow
 
@@ -164,6 +164,31 @@ def test_dead_cells_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(silicon, "COLUMNS", 512)
     alive = [row for row in silicon.rows(3, tmp_path) if row.name == "cells_alive"]
     assert 0.995 < alive[0].simulated < 1.0
+
+
+def test_uniform_errors_are_told_from_others() -> None:
+    rng = np.random.default_rng(0)
+    uniform, heaped = rng.uniform(-1.0, 1.0, 2000), np.clip(rng.normal(0.0, 0.4, 2000), -1.0, 1.0)
+    assert cmo._distance(uniform) < cmo.SAME_LAW / math.sqrt(2000) < cmo._distance(heaped)
+    assert cmo._distance(np.array([0.0])) == pytest.approx(0.5)
+
+
+def test_columns_are_corrected_by_the_first_half_only() -> None:
+    wanted = np.random.default_rng(0).standard_normal((8, 3))
+    seen = wanted * np.array([2.0, -0.5, 1.0]) + np.array([0.1, 0.0, -3.0])
+    np.testing.assert_allclose(product.corrected(seen, wanted), wanted, atol=1e-12)
+    seen[4:] += 1.0
+    assert np.all(product.corrected(seen, wanted)[:4] == pytest.approx(wanted[:4]))
+    assert np.all(np.abs(product.corrected(seen, wanted)[4:] - wanted[4:]) > 0.1)
+
+
+def test_a_column_of_nothing_has_no_gain() -> None:
+    assert np.all(product.corrected(np.zeros((4, 1)), np.zeros((4, 1))) == 0.0)
+
+
+@pytest.mark.parametrize(("when", "level", "sigma"), [("1s", 0.0, 0.348), ("1d", 40.0, 2.651), ("1s", 40.0, 1.103)])
+def test_published_relaxation_is_the_fitted_polynomial(when: str, level: float, sigma: float) -> None:
+    assert neurram.published_sigma_usiemens(when, level) == pytest.approx(sigma, abs=1e-9)
 
 
 @pytest.mark.long

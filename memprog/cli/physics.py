@@ -72,7 +72,7 @@ _SEED = click.option(
 )
 
 
-CHECK_GROUPS = ("transport", "phase-field", "rtn", "silicon")
+CHECK_GROUPS = ("transport", "phase-field", "rtn", "silicon", "neurram", "cmo", "mx100")
 """Names of the groups of ``memprog.jobs.physics_check``, which is not imported to write a help text."""
 
 

@@ -13,13 +13,14 @@ from memprog.simchip import cells as physics
 from memprog.simchip.chip import SimChip
 
 
-def place(chip: SimChip, array: int, usiemens: float | FloatArray) -> None:
-    """Give the cells of an array quiet conductances at the read gate: no traps, nothing left to relax.
+def place(chip: SimChip, array: int, usiemens: float | FloatArray, *, quiet: bool = True) -> None:
+    """Give the cells of an array conductances at the read gate, with nothing left to relax; all are alive.
 
     Args:
         chip: whose clock does not move.
         array: which of its arrays.
         usiemens: one for all or (cells,), access transistor included.
+        quiet: take all traps out; else cells keep those they have.
 
     Raises:
         InputError: a conductance beyond the access transistor's.
@@ -32,7 +33,9 @@ def place(chip: SimChip, array: int, usiemens: float | FloatArray) -> None:
         most, least = float(wanted.max()), float(transistor.min())
         raise InputError(f"no memristor makes a cell conduct {most:g} uS behind a transistor of {least:g} uS")
     state["memristor"] = wanted * transistor / (transistor - wanted)
-    state["unrelaxed"], state["trap_amplitude"], state["trap_high"] = 0.0, 0.0, False
+    state["unrelaxed"] = 0.0
+    if quiet:
+        state["trap_amplitude"], state["trap_high"] = 0.0, False
 
 
 def plant(chip: SimChip, array: int, *, step_usiemens: float, low_s: float, high_s: float) -> None:

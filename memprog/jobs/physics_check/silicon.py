@@ -1,4 +1,4 @@
-"""How many cells are alive, and how noisy equal states are: arrays of the default profile as they come."""
+"""How many cells are alive, how noisy equal states are, and what the gate does: arrays as they come."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ QUIETER = Fact(
 )
 
 
+GATE_PROFILE = "song2024-compute"
+"""Its range is that of the chips whose gate was measured."""
+GATES_V = (0.8, 1.0, 1.2, 1.4)
+"""Gates whose ceilings lie inside the profile's range."""
+GATE = Fact(
+    name="set_by_gate",
+    fact="conductance that a strong SET reaches, per volt of gate",
+    unit="uS/V",
+    published=(98.0, 125.0),
+    band=(90.0, 135.0),
+    reason="the middle of the range was put in; cells, the access transistor and a SET that stops short are on top",
+    kind=Kind.INPUT,
+    source="UMass laboratory code, Ta/HfO2 128 x 64 chips: SET 2.5 V with gate 0.4-1.8 V",
+    held=f"{GATE_PROFILE}; 256 cells from their deepest RESET, two SETs of 2.5 V at each of four gates of 0.8 to 1.4 V",
+)
+
+
 def rows(seed: int, folder: Path) -> Iterator[CheckRow]:
     """Look at the noise of the cells as they come, denoise them, and then find out which are alive."""
     profile = small(PROFILE, rows=ROWS, columns=COLUMNS)
@@ -79,6 +96,7 @@ def rows(seed: int, folder: Path) -> Iterator[CheckRow]:
     noisy = equal & (noise > FLUCTUATES * np.nanmedian(after[equal]))
     yield QUIETER.row(GROUP, float(np.median((after / noise)[noisy])))
     yield YIELD.row(GROUP, _alive(chip, profile, cells))
+    yield GATE.row(GROUP, _by_gate(seed, folder))
 
 
 def _noise_usiemens(chip: SimChip, profile: ChipProfile, cells: Cells) -> tuple[FloatArray, FloatArray]:
@@ -100,13 +118,34 @@ def _alive(chip: SimChip, profile: ChipProfile, cells: Cells) -> float:
     return float(np.mean((high > 1.1 * low) & np.isfinite(low)))
 
 
-def _give(chip: SimChip, cells: Cells, bias: Bias, amplitude_v: float, profile: ChipProfile) -> None:
-    """Give every cell the same pulse with the gate open."""
+def _by_gate(seed: int, folder: Path) -> float:
+    """Slope of the median conductance after strong SETs over the gate, uS/V."""
+    profile = small(GATE_PROFILE, rows=16, columns=16)
+    chip = make(folder, profile, seed=seed, name=f"{GROUP}-gate")
+    cells, reached = every_cell(profile), []
+    spec = read_spec(chip, profile, cells, 16)
+    for gate_v in GATES_V:
+        _give(chip, cells, Bias.RESET, profile.limits.reset_max_v, profile)
+        for _ in range(2):
+            _give(chip, cells, Bias.SET, profile.limits.set_max_v, profile, gate_v)
+        reached.append(float(np.nanmedian(read_usiemens(chip, cells, spec))))
+    return float(np.polyfit(GATES_V, reached, 1)[0])
+
+
+def _give(
+    chip: SimChip,
+    cells: Cells,
+    bias: Bias,
+    amplitude_v: float,
+    profile: ChipProfile,
+    gate_v: float | None = None,
+) -> None:
+    """Give every cell the same pulse; with the gate open, unless a gate is named."""
     n = len(cells)
     pulses = Pulses(
         bias=np.full(n, int(bias), dtype=np.uint8),
         amplitude_v=np.full(n, amplitude_v),
-        gate_v=np.full(n, profile.limits.gate_max_v),
+        gate_v=np.full(n, profile.limits.gate_max_v if gate_v is None else gate_v),
         width_ns=np.full(n, profile.protocol.pulse_width_ns, dtype=np.int64),
     )
     chip.pulse(cells, pulses, (chip.last_batch_id() or 0) + 1)
