@@ -1,4 +1,4 @@
-"""Run a published write-verify loop on a simulated chip, through nothing but the contract with any chip."""
+"""Run a write-verify loop on a simulated chip without a journal: a published one, or memprog's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from memprog.chip import Cells, Chip, FloatArray, IntArray, ReadSpec, Status, conductance_usiemens
 from memprog.errors import LimitError
 from memprog.profile import ChipProfile
+from memprog.protocol import Loop
 from memprog.protocol.reference import Reference
+from memprog.session import Session
 from memprog.session.plan import most_read_a, read_groups
 
 MOST_ROUNDS = 10_000
@@ -58,8 +60,7 @@ def run_reference(chip: Chip, profile: ChipProfile, cells: Cells, loop: Referenc
     Raises:
         LimitError: the chip is not a simulated one.
     """
-    if not chip.identity.simulated:
-        raise LimitError("a reference loop knows no limits, so it runs on simulated chips only; nothing was applied")
+    _refuse_silicon(chip)
     began_s, rounds = chip.clock_s(), 0
     while len(at := loop.open_cells()) and rounds < MOST_ROUNDS:
         here = cells.take(at)
@@ -71,6 +72,30 @@ def run_reference(chip: Chip, profile: ChipProfile, cells: Cells, loop: Referenc
             chip.pulse(cells.take(shots.cells), shots.pulses, (chip.last_batch_id() or 0) + 1)
         rounds += 1
     return Ended(rounds=rounds, chip_time_s=chip.clock_s() - began_s)
+
+
+def run_own(chip: Chip, profile: ChipProfile, cells: Cells, loop: Loop) -> Ended:
+    """Run memprog's own loop over cells of one array in its order, within the profile's limits, and leave no record.
+
+    Raises:
+        LimitError: the chip is not a simulated one, or a pulse is beyond a limit.
+    """
+    _refuse_silicon(chip)
+    session, began_s = Session(chip, profile), chip.clock_s()
+    session.expect(cells, loop.target_usiemens)
+    while (look := loop.next_look()) is not None:
+        seen = session.look(cells.take(look.cells), look)
+        for shots in loop.take(look, seen):
+            here = cells.take(shots.cells)
+            session.check_pulses(here, shots.pulses)
+            chip.pulse(here, shots.pulses, (chip.last_batch_id() or 0) + 1)
+    loop.finish()
+    return Ended(rounds=loop.rounds, chip_time_s=chip.clock_s() - began_s)
+
+
+def _refuse_silicon(chip: Chip) -> None:
+    if not chip.identity.simulated:
+        raise LimitError("pulses that nobody records go to simulated chips only; nothing was applied")
 
 
 def _groups(chip: Chip, profile: ChipProfile, cells: Cells) -> IntArray:

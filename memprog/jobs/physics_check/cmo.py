@@ -33,8 +33,8 @@ SAME_LAW = 1.63
 _FITTED = "aihwkit, fitted to CMO/HfOx (Falcone et al., arXiv 2502.04524)"
 _LOOP = "CMO/HfOx authors (domain notes of this project, secondary)"
 _HELD = (
-    f"{PROFILE}; 1,024 cells, uniform targets of 10 to 90 uS; SET and RESET of 1.5 V, one read a pulse, window as a share "
-    "of the target"
+    f"{PROFILE}; 1,024 cells, uniform targets of 10 to 90 uS; SET and RESET of 1.5 V, one read a pulse, window as a "
+    "share of the target"
 )
 
 
