@@ -42,6 +42,11 @@ FIELDS: dict[str, str] = {
         "run_id simulated chip profile profile_sha256 utc argv dry_run limits array cells places plan pulses_planned "
         "pulses_total pulses_per_cell events path files chip_time_s host_time_s"
     ),
+    "CheckReport": "simulated seed groups rows rows_inside passed not_modelled host_time_s",
+    "CheckRow": (
+        "group name fact unit published_low published_high simulated deviation band_low band_high band_reason kind "
+        "source held_fixed inside"
+    ),
     "ChipReport": (
         "simulated chip profile profile_sha256 geometry capabilities limits pulses_total pulses_recorded "
         "pulses_per_cell_max defects_by_reason defects clock_s path"
@@ -125,6 +130,13 @@ INSIDE: dict[str, str] = {
 """Equal to what these commands print, one after the other, on a blank chip with an image of one layer."""
 
 FACTS: dict[str, str] = {
+    "fig1": (
+        "source device array levels window_usiemens readings_in_window_before levels_always_in_window_before "
+        "levels_on_average_in_window_before error_rms_usiemens_before fluctuation_median_usiemens_before "
+        "readings_in_window_after levels_always_in_window_after levels_on_average_in_window_after "
+        "error_rms_usiemens_after fluctuation_median_usiemens_after array_levels array_window_usiemens "
+        "array_in_window array_done array_error_rms_of_done_usiemens"
+    ),
     "fig2": (
         "map islands_before island_area_cells_before main_area_cells_before main_conduction_kept_before "
         "islands_in_pulse_1 island_area_cells_in_pulse_1 main_area_cells_in_pulse_1 main_conduction_kept_in_pulse_1 "

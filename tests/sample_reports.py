@@ -7,6 +7,8 @@ from typing import Any
 
 from memprog.report import (
     CharacteriseReport,
+    CheckReport,
+    CheckRow,
     ChipReport,
     DemoReport,
     DemoVariant,
@@ -25,6 +27,7 @@ from memprog.report import (
     TraceReport,
     VerifyReport,
 )
+from memprog.report.check import Kind
 from memprog.report.failure import RUN, failure
 
 CHIP = {"maker": "memprog", "model": "SimChip", "serial": "SIM-7", "firmware": "1"}
@@ -325,6 +328,38 @@ def figure_report() -> FigureReport:
     """A figure without a picture."""
     paths = {"picture": None, "numbers": "fig2.csv", "facts": "fig2.json"}
     return FigureReport(figure="fig2", seed=2, paths=paths, facts={"islands_before": 3.0, "measured_tau_s": math.nan})
+
+
+def check_report(**changes: Any) -> CheckReport:
+    """One fact, and a simulated figure outside of its band."""
+    row = CheckRow(
+        group="rtn",
+        name="step",
+        fact="step of the signal",
+        unit="uS",
+        published_low=2.0,
+        published_high=2.0,
+        simulated=math.nan,
+        deviation=math.nan,
+        band_low=1.0,
+        band_high=math.inf,
+        band_reason="half is enough",
+        kind=Kind.TUNED,
+        source="a paper",
+        held_fixed="all else",
+        inside=False,
+    )
+    fields: dict[str, Any] = {
+        "simulated": True,
+        "seed": 0,
+        "groups": ("rtn",),
+        "rows": (row,),
+        "rows_inside": 0,
+        "passed": False,
+        "not_modelled": ("the rest",),
+        "host_time_s": 0.5,
+    }
+    return CheckReport(**fields | changes)
 
 
 def load_report(**changes: Any) -> LoadReport:

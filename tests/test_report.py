@@ -32,6 +32,7 @@ ALL = [
     samples.verify_report(),
     samples.program_report(),
     samples.read_report(),
+    samples.check_report(),
     samples.chip_report(),
     samples.status_report(),
     samples.runs_report(),

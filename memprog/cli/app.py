@@ -50,6 +50,8 @@ PROFILE_COMMANDS: Mapping[str, Entry] = {
 }
 
 PHYSICS_COMMANDS: Mapping[str, Entry] = {
+    "check": ("memprog.cli.physics", "check", "Compare the simulated physics with what was published."),
+    "fig1": ("memprog.cli.physics", "fig1", "One device on all levels before and after denoising, and an array."),
     "fig2": ("memprog.cli.physics", "fig2", "Islands beside the main channel, and what denoising does to them."),
     "fig3": ("memprog.cli.physics", "fig3", "A wave past a trapped charge, and the current steps that follow."),
     "fig4": ("memprog.cli.physics", "fig4", "The phase field of a channel under sub-threshold pulses."),

@@ -12,12 +12,19 @@ from memprog.cli import config
 from memprog.cli.console import Console
 from memprog.cli.options import with_console
 from memprog.cli.outputs import BESIDE
-from memprog.cli.text import Fields, facts, number
+from memprog.cli.text import Fields, facts, number, table
+from memprog.errors import EXIT_BELOW_YIELD, EXIT_OK
 
 Command = Callable[..., Any]
 
 _BESIDE = (".csv", ".json")
 _TOLD: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "fig1": (
+        ("levels", "levels", ""),
+        ("always within 1 uS", "levels_always_in_window_before", "of 1, before denoising"),
+        ("after denoising", "levels_always_in_window_after", "of 1"),
+        ("array in window", "array_in_window", "of 1"),
+    ),
     "fig2": (
         ("islands before", "islands_before", ""),
         ("islands after 1 pulse", "islands_after_pulse_1", ""),
@@ -67,8 +74,47 @@ def _written(name: str) -> Callable[[Command], Command]:
 
 
 _SEED = click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), help="What the map is drawn from; by default the figure's own."
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="What chip or map is drawn from; by default the figure's own."
 )
+
+
+CHECK_GROUPS = ("transport", "phase-field", "rtn", "silicon", "neurram", "cmo", "mx100")
+"""Names of the groups of ``memprog.jobs.physics_check``, which is not imported to write a help text."""
+
+
+@click.command("check")
+@click.option(
+    "--only", type=click.Choice(CHECK_GROUPS), multiple=True, help="Only this group of facts; may be repeated."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="What chips and maps are drawn from.",
+)
+@with_console
+def check(console: Console, only: tuple[str, ...], seed: int) -> int:
+    """Compare the simulated physics with what was published, fact by fact; a minute or so.
+
+    Exit code 1 when a simulated figure is outside the band that is stated with it.
+    """
+    from memprog.jobs.physics_check import check_physics
+
+    report = check_physics(only=only, seed=seed, listener=console.listen)
+    console.show(report, check_lines)
+    return EXIT_OK if report.passed else EXIT_BELOW_YIELD
+
+
+@click.command("fig1")
+@_SEED
+@_written("fig1")
+def fig1(console: Console, out: Path, with_picture: bool, seed: int | None) -> None:
+    """Draw one simulated device on all 2,048 levels, before and after denoising, and an array of 64 blocks.
+
+    Takes a minute or so.
+    """
+    _write(console, "fig1", out, with_picture, seed)
 
 
 @click.command("fig2")
@@ -134,3 +180,50 @@ def _dwell_times(columns: Fields) -> list[tuple[str, str]]:
         )
         for name, one in columns.items()
     ]
+
+
+_CHECK_HEADS = ("fact", "published", "simulated", "deviation", "band", "unit", "kind", "")
+
+
+def check_lines(fields: Fields) -> list[str]:
+    """One line a fact, then where each is from and what was held fixed, then what is not modelled."""
+    rows = fields["rows"]
+    lines = table(_CHECK_HEADS, [_check_row(row) for row in rows])
+    for row in rows:
+        lines += ["", f"{_name(row)}: {row['fact']}"]
+        lines += [f"  {what}: {row[key]}" for what, key in _TOLD_OF_ROW]
+    lines += ["", *(f"not modelled: {sentence}" for sentence in fields["not_modelled"])]
+    verdict = "all inside their bands" if fields["passed"] else "NOT all inside their bands"
+    return [*lines, "", f"{fields['rows_inside']} of {len(rows)} inside: {verdict}"]
+
+
+_TOLD_OF_ROW = (("source", "source"), ("held fixed", "held_fixed"), ("band", "band_reason"))
+
+
+def _check_row(row: Fields) -> list[str]:
+    return [
+        _name(row),
+        _range(row["published_low"], row["published_high"]),
+        number(row["simulated"], form=".4g"),
+        _deviation(row),
+        _range(row["band_low"], row["band_high"]),
+        row["unit"] or "1",
+        row["kind"],
+        "" if row["inside"] else "OUTSIDE",
+    ]
+
+
+def _name(row: Fields) -> str:
+    return f"{row['group']} {row['name']}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return number(low, form=".4g") if low == high else f"{number(low, form='.4g')} to {number(high, form='.4g')}"
+
+
+def _deviation(row: Fields) -> str:
+    """In percent of the published figure, or as it is beside a published 0."""
+    found = row["deviation"]
+    if found is None or row["published_low"] == 0.0 == row["published_high"]:
+        return number(found, form="+.2g")
+    return f"{100.0 * found:+.1f} %"

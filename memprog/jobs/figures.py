@@ -17,10 +17,11 @@ import memprog
 from memprog.chip import FloatArray
 from memprog.errors import InputError
 from memprog.files import refuse_unwritable, replace_whole
+from memprog.jobs.fig1 import fig1 as compute_fig1
 from memprog.physics.fig3 import fig3 as compute_fig3
 from memprog.report.base import headed, plain
 from memprog.report.figure import FigureReport
-from memprog.report.figures import canvas, fig2, fig3, fig4, fig_s14
+from memprog.report.figures import canvas, fig1, fig2, fig3, fig4, fig_s14
 
 NUMBERS, FACTS = ".csv", ".json"
 """Endings of the two files beside a picture."""
@@ -53,6 +54,7 @@ class Known:
 
 
 FIGURES: Mapping[str, Known] = {
+    "fig1": Known(compute=compute_fig1, module=fig1, seed=fig1.SEED),
     "fig2": Known(compute=fig2.fig2, module=fig2, seed=fig2.SEED),
     "fig3": Known(compute=compute_fig3, module=fig3),
     "fig4": Known(compute=fig4.fig4, module=fig4, seed=fig4.SEED),
@@ -67,7 +69,7 @@ def write_figure(name: str, out_path: Path, *, picture: bool = True, seed: int |
         name: a key of FIGURES.
         out_path: the picture, .png or .svg; its columns go beside it as .csv, its facts as .json.
         picture: whether to draw it; without, matplotlib is not needed and out_path is not written.
-        seed: what the maps of fig2 and fig4 are drawn from; by default the figure's own.
+        seed: what the chips of fig1 and the maps of fig2 and fig4 are drawn from; by default the figure's own.
 
     Raises:
         InputError: no such figure or ending, a seed for what has none, a file that cannot be written, no matplotlib.

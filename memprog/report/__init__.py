@@ -2,6 +2,7 @@
 
 from memprog.report.base import SCHEMA_VERSION, Report, plain
 from memprog.report.characterise import CharacteriseReport
+from memprog.report.check import CheckReport, CheckRow
 from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
@@ -18,6 +19,8 @@ from memprog.report.verify import VerifyReport
 __all__ = [
     "SCHEMA_VERSION",
     "CharacteriseReport",
+    "CheckReport",
+    "CheckRow",
     "ChipReport",
     "DemoReport",
     "DemoVariant",

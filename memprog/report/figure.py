@@ -17,7 +17,7 @@ class FigureReport(Report):
     ======================== ============= ====== ===================================================================
     field                    type          unit   meaning
     ======================== ============= ====== ===================================================================
-    figure                   str           -      fig2, fig3, fig4 or figS14
+    figure                   str           -      fig1, fig2, fig3, fig4 or figS14
     seed                     int or null   -      what random maps were drawn from; null where there are none
     paths                    object        -      files written: picture (null without one), numbers (.csv: every
                                                   column that is drawn, units in the names, empty where there is
