@@ -188,5 +188,7 @@ def _anew(model: Likelihood, guesses: list[Guess], sigma: float) -> FloatArray:
     start[shape.down] = [np.log(guess.down) for guess in guesses]
     start[shape.step] = [np.log(guess.step) for guess in guesses]
     start[shape.drift.start] = guesses[0].lower
-    start[shape.sigma] = np.log(1.5 * sigma)
+    start[shape.sigma] = np.log(1.2 * sigma)
+    # Whether a sample may lie between levels is not known; without it one alone would rule out the best of guesses.
+    start[shape.blur] = 0.5
     return start
