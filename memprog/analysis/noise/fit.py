@@ -63,13 +63,16 @@ def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATO
         most: fluctuators at most.
     """
     best = fit_count(samples, basis, 0, None)
-    last, reached = best, best.criterion
+    last, reached, before = best, best.criterion, best.criterion
     for count in range(1, most + 1):
         last = fit_count(samples, basis, count, last)
-        if last.criterion > reached and last.is_seen:
-            best, reached = last, last.criterion
-        elif count > max(best.fluctuators, 1):
+        now = last.criterion
+        if now > reached and last.is_seen:
+            best, reached = last, now
+        # Colour is a strong rival of a few small fluctuators: one may lose to it where all of them win.
+        elif count > max(best.fluctuators, 1) and now <= before:
             break
+        before = now
     return best
 
 
