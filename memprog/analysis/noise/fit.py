@@ -83,8 +83,9 @@ def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted 
         coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
-    started = sorted((model.look(start) for start in _starts(model, fewer)), key=lambda look: -look.log_likelihood)
-    tried = [_climb(model, look.parameters, _QUICK) for look in started[:_PROMISING]]
+    # The two kinds do not compete yet: guesses all from jumps start higher than they end where jumps say little.
+    promising = [*_best(model, _more(model, fewer), _PROMISING), *_best(model, _all_anew(model), 1)]
+    tried = [_climb(model, start, _QUICK) for start in promising]
     best = max(tried, key=lambda look: look.log_likelihood, default=None)
     return fewer if best is None else refine(model, best.parameters)
 
@@ -162,10 +163,19 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
     return [rates] * (2 * shape.fluctuators) + [small] * shape.fluctuators + [(None, None)] * shape.baseline + [small]
 
 
-def _starts(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
-    """First guesses: one more fluctuator beside those of the fit before, or all of them from the jumps."""
+def _best(model: Likelihood, starts: Iterator[FloatArray], most: int) -> list[FloatArray]:
+    """The likeliest of first guesses."""
+    return sorted(starts, key=lambda start: -model.look(start).log_likelihood)[:most]
+
+
+def _more(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
+    """First guesses of one more fluctuator beside those of the fit before."""
     for guess in by_threshold(fewer.look.residual(np.random.default_rng(0))):
         yield _joined(model, fewer, guess)
+
+
+def _all_anew(model: Likelihood) -> Iterator[FloatArray]:
+    """First guesses of all fluctuators from the jumps."""
     for guesses, sigma in by_jumps(model.samples, model.shape.fluctuators):
         yield _anew(model, guesses, sigma)
 
