@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memprog.analysis.noise.colour import colour_gain
+from memprog.analysis.noise.dependence import are_independent
 from memprog.analysis.noise.model import Likelihood, Look
 from memprog.analysis.noise.starts import Guess, by_jumps, by_threshold
 from memprog.chip import FloatArray
@@ -83,9 +84,10 @@ def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted 
         coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
-    # The two kinds do not compete yet: guesses all from jumps start higher than they end where jumps say little.
-    promising = [*_best(model, _more(model, fewer), _PROMISING), *_best(model, _all_anew(model), 1)]
-    tried = [_climb(model, start, _QUICK) for start in promising]
+    tried = [_climb(model, start, _QUICK) for start in _best(model, _more(model, fewer), _PROMISING)]
+    # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
+    anew = [_climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
+    tried += [look for look in anew if are_independent(look)]
     best = max(tried, key=lambda look: look.log_likelihood, default=None)
     return fewer if best is None else refine(model, best.parameters)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memprog.analysis.noise.colour import inflation
+from memprog.analysis.noise.dependence import DEPENDENT, dependence
 from memprog.analysis.noise.fit import Fitted, scales
 from memprog.analysis.noise.result import Estimate, Fluctuator
 from memprog.chip import FloatArray
@@ -12,8 +13,6 @@ from memprog.chip import FloatArray
 NORMAL_95 = 1.959964
 FEW_SWITCHINGS = 6.0
 """With fewer the dwell times are known to no better than a factor of two."""
-_DEPENDENT = 3.0
-"""Correlation between two fluctuators, in units of what independent ones show by chance, that refutes independence."""
 _BURSTS = 4.0
 """Three switchings in a row this many deviations above what the rates allow, and as many again."""
 
@@ -89,7 +88,7 @@ def _step_estimate(fitted: Fitted, k: int, residual: FloatArray, variance: float
     alone = _log_estimate(float(np.log(steps[k])), variance * inflation(residual, high[:, k]), unit)
     moved, rest = 0.0, residual
     for j in np.flatnonzero(steps < steps[k]):
-        if _dependence(fitted, k, int(j)) > _DEPENDENT:
+        if dependence(fitted.look, k, int(j)) > DEPENDENT:
             together = states @ (on[:, j] * on[:, k])
             share_up = together.sum() / high[:, k].sum()
             share_low = (high[:, j] - together).sum() / (1.0 - high[:, k]).sum()
@@ -100,24 +99,6 @@ def _step_estimate(fitted: Fitted, k: int, residual: FloatArray, variance: float
     spread = variance * float(rest.var() / residual.var()) * inflation(rest, high[:, k])
     joint = _log_estimate(float(np.log(steps[k] + moved)), spread, unit)
     return Estimate(value=joint.value, low=min(alone.low, joint.low), high=max(alone.high, joint.high))
-
-
-def _dependence(fitted: Fitted, k: int, j: int) -> float:
-    """Correlation of two fluctuators over its standard deviation if they were independent.
-
-    Of two independent telegraph signals the correlation varies as the sum of the products of their autocorrelations.
-    """
-    shape, states, on = fitted.look.likelihood.shape, fitted.look.smoothed.states, fitted.look.likelihood.on
-    one, other = states @ on[:, k], states @ on[:, j]
-    one, other = one - one.mean(), other - other.mean()
-    power = float((one @ one) * (other @ other))
-    if power <= 0.0:
-        return 0.0
-    rate = float(
-        np.exp(fitted.parameters[shape.up][[k, j]]).sum() + np.exp(fitted.parameters[shape.down][[k, j]]).sum()
-    )
-    chance = np.sqrt(1.0 / (len(one) * np.tanh(rate / 2.0)))
-    return float(abs(one @ other) / np.sqrt(power) / chance)
 
 
 def _comes_in_bursts(fitted: Fitted, k: int) -> bool:
