@@ -17,6 +17,8 @@ MOST_FLUCTUATORS = 3
 """Eight levels: beyond it paths are too many to be told apart in a trace of ordinary length."""
 BLUR_SIGNAL_TO_NOISE = 4.0
 """Steps this far above the noise show whether a sample lies between two levels."""
+_SEEN = 8.0
+"""Samples for which each sum of steps must be seen where all steps are taken from jumps."""
 _PROMISING, _QUICK, _THOROUGH = 3, 12, 150
 """First guesses that are followed up, iterations from each, and from the best of them."""
 
@@ -87,7 +89,7 @@ def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted 
     tried = [_climb(model, start, _QUICK) for start in _best(model, _more(model, fewer), _PROMISING)]
     # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
     anew = [_climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
-    tried += [look for look in anew if are_independent(look)]
+    tried += [look for look in anew if are_independent(look) and look.smoothed.states.sum(axis=0).min() > _SEEN]
     best = max(tried, key=lambda look: look.log_likelihood, default=None)
     return fewer if best is None else refine(model, best.parameters)
 
