@@ -1,7 +1,7 @@
 """Names in memprog's JSON, as users' scripts know them: the tables only grow.
 
-``FIELDS`` are those of each report. ``INSIDE`` are the paths of what stands deeper, by command, as real runs print
-them; mappings whose keys are limits, reasons or settings are left out.
+``FIELDS`` are those of each report, ``FACTS`` those of each figure. ``INSIDE`` are the paths of what stands deeper, by
+command, as real runs print them; mappings whose keys are limits, reasons or settings are left out.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ FIELDS: dict[str, str] = {
     "ExportReport": "simulated chip path sha256 format image_sha256 layers digital",
     "ExportedLayer": "name shape dtype error_rms_relative error_max_relative",
     "FailureReport": "error run",
+    "FigureReport": "figure seed paths facts",
     "IvReport": (
         "simulated chip profile profile_sha256 path sha256 array cells read_v samples unread rise_median chip_time_s"
     ),
@@ -64,6 +65,7 @@ FIELDS: dict[str, str] = {
         "weights weights_format weights_sha256 image image_sha256 profile profile_sha256 levels layers digital "
         "arrays_used arrays_available cells_used fill_fraction"
     ),
+    "NoiseReport": "files plateaus unread pooled trends",
     "ProgramReport": (
         "kind restores run_id simulated chip profile profile_sha256 image_sha256 utc argv denoise dry_run resumed "
         "resumes limits defects_by_reason cells cells_done cells_failed failed_by_reason yield_fraction min_yield "
@@ -121,3 +123,38 @@ INSIDE: dict[str, str] = {
     ),
 }
 """Equal to what these commands print, one after the other, on a blank chip with an image of one layer."""
+
+FACTS: dict[str, str] = {
+    "fig2": (
+        "map islands_before island_area_cells_before main_area_cells_before main_conduction_kept_before "
+        "islands_in_pulse_1 island_area_cells_in_pulse_1 main_area_cells_in_pulse_1 main_conduction_kept_in_pulse_1 "
+        "islands_after_pulse_1 island_area_cells_after_pulse_1 main_area_cells_after_pulse_1 "
+        "main_conduction_kept_after_pulse_1 islands_in_pulse_2 island_area_cells_in_pulse_2 "
+        "main_area_cells_in_pulse_2 main_conduction_kept_in_pulse_2 islands_after_pulse_2 "
+        "island_area_cells_after_pulse_2 main_area_cells_after_pulse_2 main_conduction_kept_after_pulse_2"
+    ),
+    "fig3": (
+        "source deviation_max deviations slip_max transmission_published transmission_corrected energy_ev "
+        "effective_mass coulomb_published_ev_nm coulomb_dielectric_ev_nm quantum_usiemens second_mode_opens_at_nm "
+        "narrowest_open_if_energy_counts_from_the_well_nm measured_relative measured_usiemens measured_of_one_quantum "
+        "answers reach"
+    ),
+    "fig4": (
+        "map bias_to_volts barrier_order steepest_slope_ev barrier_ev main_area_cells_drawn main_width_cells_drawn "
+        "visible_width_cells_drawn phi_sum_drawn conduction_drawn islands_drawn highest_phi_of_island_drawn "
+        "main_area_cells_relaxed main_width_cells_relaxed visible_width_cells_relaxed phi_sum_relaxed "
+        "conduction_relaxed islands_relaxed highest_phi_of_island_relaxed main_area_cells_in_pulse_1 "
+        "main_width_cells_in_pulse_1 visible_width_cells_in_pulse_1 phi_sum_in_pulse_1 conduction_in_pulse_1 "
+        "islands_in_pulse_1 highest_phi_of_island_in_pulse_1 main_area_cells_after_pulse_1 "
+        "main_width_cells_after_pulse_1 visible_width_cells_after_pulse_1 phi_sum_after_pulse_1 "
+        "conduction_after_pulse_1 islands_after_pulse_1 highest_phi_of_island_after_pulse_1 "
+        "main_area_cells_in_pulse_2 main_width_cells_in_pulse_2 visible_width_cells_in_pulse_2 phi_sum_in_pulse_2 "
+        "conduction_in_pulse_2 islands_in_pulse_2 highest_phi_of_island_in_pulse_2 main_area_cells_after_pulse_2 "
+        "main_width_cells_after_pulse_2 visible_width_cells_after_pulse_2 phi_sum_after_pulse_2 "
+        "conduction_after_pulse_2 islands_after_pulse_2 highest_phi_of_island_after_pulse_2 published_pulse_area_cost "
+        "published_pulse_conduction_cost published_pulse_dissolves_95_percent_up_to_cells main_channel_broken_at_ev "
+        "main_channel_broken_over_published_pulse"
+    ),
+    "figS14": "source is_figure_s14 density measured simulated",
+}
+"""Equal to the names of the facts of each figure of ``memprog physics``."""

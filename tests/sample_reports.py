@@ -13,8 +13,10 @@ from memprog.report import (
     ExportedLayer,
     ExportReport,
     FailureReport,
+    FigureReport,
     IvReport,
     LoadReport,
+    NoiseReport,
     ProgramReport,
     PulseReport,
     ReadReport,
@@ -210,6 +212,32 @@ def _measured(path: str) -> dict[str, Any]:
     }
 
 
+def noise_report() -> NoiseReport:
+    """One plateau with one fluctuator, not pooled with any other."""
+    estimate = {"value": 2.0, "low": 1.9, "high": math.inf}
+    keys = ("step_usiemens", "tau_low_s", "tau_high_s", "occupancy")
+    fluctuator = dict.fromkeys(keys, estimate) | {"switchings": 80.0, "trouble": ""}
+    plateau = {
+        "path": "t.npz",
+        "array": None,
+        "row": None,
+        "column": None,
+        "bias_v": 0.2,
+        "conductance_usiemens": 98.0,
+        "fluctuators": [fluctuator],
+        "noise_usiemens": estimate,
+        "colour_exponent": estimate,
+        "lines": [],
+    }
+    return NoiseReport(
+        files=[{"path": "t.npz", "sha256": "n" * 64, "simulated": None, "cells": 1}],
+        plateaus=[plateau],
+        unread=["u.npz, cell 0: not read"],
+        pooled=[],
+        trends={"tau_low": None, "tau_high": None},
+    )
+
+
 def iv_report() -> IvReport:
     """Two read voltages."""
     return IvReport(**_measured("iv.csv"), read_v=(0.1, 0.2), rise_median=0.01)
@@ -291,6 +319,12 @@ def demo_report() -> DemoReport:
         chip_time_s=12.5,
         host_time_s=0.5,
     )
+
+
+def figure_report() -> FigureReport:
+    """A figure without a picture."""
+    paths = {"picture": None, "numbers": "fig2.csv", "facts": "fig2.json"}
+    return FigureReport(figure="fig2", seed=2, paths=paths, facts={"islands_before": 3.0, "measured_tau_s": math.nan})
 
 
 def load_report(**changes: Any) -> LoadReport:

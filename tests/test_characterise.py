@@ -186,6 +186,7 @@ def test_other_files_in_the_folder_are_not_overwritten(bench: Bench, tmp_path: P
     assert wear_of(bench).sum() == 0
 
 
+@pytest.mark.long
 def test_an_image_needs_the_operators_word_and_can_be_restored(bench: Bench, tmp_path: Path) -> None:
     program(bench.workspace, profile=bench.profile, verify=False)
     with pytest.raises(LimitError, match="--yes lets its cells be moved"):
@@ -212,6 +213,7 @@ def test_cells_that_conduct_too_much_are_left_out_of_what_would_be_too_much(benc
     check_equal(bench)
 
 
+@pytest.mark.long
 def test_a_kill_loses_no_pulse(bench: Bench, tmp_path: Path) -> None:
     before, kill = account_of(bench), Kill("after journal intent", 60)
     words = ("characterise", "--cells", "4", "--out", str(tmp_path / "measured"))

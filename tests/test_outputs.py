@@ -45,6 +45,7 @@ WRITERS: dict[str, Callable[[str], list[str]]] = {
     "copy": lambda path: ["profile", "copy", "rao2023-11bit", path, "--name", "mine", "--force"],
     "read": lambda path: ["read", "--out", path],
     "export": lambda path: ["export", "--out", path],
+    "figure": lambda path: ["physics", "figS14", "--out", path],
     "junit": lambda path: ["verify", "--junit", path],
 }
 

@@ -109,6 +109,7 @@ def test_width_is_measured_between_cells() -> None:
     assert census(phi).neck[0] == pytest.approx(6.0)
 
 
+@pytest.mark.long
 def test_counting_again_finds_the_table_that_ships(count: PulseCount) -> None:
     fresh, shipped = tabulate(count), DENOISE_TABLE
     assert set(fresh.diameter) <= set(shipped.diameter)

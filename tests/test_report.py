@@ -39,9 +39,11 @@ ALL = [
     samples.demo_report(),
     samples.load_report(),
     samples.export_report(),
+    samples.figure_report(),
     samples.pulse_report(),
     samples.characterise_report(),
     samples.iv_report(),
+    samples.noise_report(),
     samples.trace_report(),
 ]
 

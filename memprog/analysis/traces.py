@@ -13,7 +13,8 @@ Nothing in a file is executed, and what an archive claims to unfold to is checke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memprog.analysis.tables import Column, read_table
+from memprog.analysis import tables
+from memprog.analysis.tables import Column, decode_table
 from memprog.chip import Cells, FloatArray
 from memprog.errors import InputError, brief
 from memprog.files import beginning, read_whole, refuse_unwritable, replace_whole
@@ -87,14 +89,24 @@ def read_traces(path: Path) -> Traces:
     Raises:
         InputError: names the file and what is wrong with it.
     """
-    if path.suffix == ".csv":
-        found = read_table(path, TRACE, _COLUMNS).columns
-        current_a = found["current_a"][None, :]
-        return _named(path, lambda: Traces(time_s=found["time_s"], bias_v=found["bias_v"], current_a=current_a))
-    if path.suffix != ".npz":
+    return read_traces_and_hash(path)[0]
+
+
+def read_traces_and_hash(path: Path) -> tuple[Traces, str]:
+    """Read traces, and give the SHA-256 of the bytes they were read from, too; raises as read_traces."""
+    if path.suffix not in _READERS:
         raise InputError(f"{path}: traces are read from .npz or .csv")
-    data = read_whole(path, MAX_BYTES)
-    return _named(path, lambda: decode_traces(data))
+    decode, most_bytes = _READERS[path.suffix]
+    data = read_whole(path, most_bytes)
+    try:
+        return decode(data), hashlib.sha256(data).hexdigest()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _decode_csv(data: bytes) -> Traces:
+    found = decode_table(data, TRACE, _COLUMNS).columns
+    return Traces(time_s=found["time_s"], bias_v=found["bias_v"], current_a=found["current_a"][None, :])
 
 
 def decode_traces(data: bytes) -> Traces:
@@ -172,14 +184,6 @@ def _tensors(named: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
     return {name: tensor_of(values) for name, values in named.items()}
 
 
-def _named(path: Path, make: Any) -> Traces:
-    try:
-        traces: Traces = make()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return traces
-
-
 def _check_dtype(dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise InputError(f"dtype {brief(dtype)} cannot be part of a trace")
@@ -227,3 +231,10 @@ def _scale(found: Mapping[str, NDArray[Any]]) -> FloatArray | None:
     if scale.ndim != 1 or not (np.isfinite(scale) & (scale > 0)).all():
         raise InputError("'bias_scale' must be (cells,) numbers above 0")
     return scale
+
+
+_READERS: Mapping[str, tuple[Callable[[bytes], Traces], int]] = {
+    ".npz": (decode_traces, MAX_BYTES),
+    ".csv": (_decode_csv, tables.MAX_BYTES),
+}
+"""By ending: how the bytes are taken apart, and how many there may be."""

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Entry] = {
     "info": ("memprog.cli.info", "info", "Describe the chip: identity, size, abilities, limits."),
     "list": ("memprog.cli.list_known", "list_known", "List backends or profiles."),
     "profile": ("memprog.cli.app", "profile", "List, show, copy and check profiles."),
+    "physics": ("memprog.cli.app", "physics", "Draw the figures of the theory, and write their numbers."),
     "config": ("memprog.cli.app", "config", "Show and check the settings."),
     "sim": ("memprog.cli.app", "sim", "Make simulated chips."),
     "demo": ("memprog.cli.demo", "demo", "Watch a small real network go into a simulated chip."),
@@ -45,6 +46,13 @@ PROFILE_COMMANDS: Mapping[str, Entry] = {
     "copy": ("memprog.cli.profile", "copy", "Write a profile to a file, to be changed."),
     "validate": ("memprog.cli.profile", "validate", "Say of each file whether it is a profile."),
     "schema": ("memprog.cli.profile", "schema", "Write the JSON Schema of profiles, for editors."),
+}
+
+PHYSICS_COMMANDS: Mapping[str, Entry] = {
+    "fig2": ("memprog.cli.physics", "fig2", "Islands beside the main channel, and what denoising does to them."),
+    "fig3": ("memprog.cli.physics", "fig3", "A wave past a trapped charge, and the current steps that follow."),
+    "fig4": ("memprog.cli.physics", "fig4", "The phase field of a channel under sub-threshold pulses."),
+    "figS14": ("memprog.cli.physics", "fig_s14", "Dwell times of a two-level fluctuation against bias."),
 }
 
 CONFIG_COMMANDS: Mapping[str, Entry] = {
@@ -83,6 +91,10 @@ _NAMES = {"help_option_names": ["-h", "--help"]}
 sim = LazyGroup("sim", entries=SIM_COMMANDS, help="Make simulated chips.")
 
 profile = LazyGroup("profile", entries=PROFILE_COMMANDS, help="List, show, copy and check profiles.")
+
+physics = LazyGroup(
+    "physics", entries=PHYSICS_COMMANDS, help="Draw the figures of the theory (Rao 2023), and write their numbers."
+)
 
 config = LazyGroup("config", entries=CONFIG_COMMANDS, help="Show and check the settings.")
 

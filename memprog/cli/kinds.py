@@ -16,7 +16,7 @@ _REGION = re.compile(r"(\d{1,9}):(\d{1,9}),(\d{1,9}):(\d{1,9})")
 _CELL = re.compile(r"(\d{1,9}),(\d{1,9})")
 _DURATION = re.compile(r"(.*?)(s|min|h)?")
 _LIMIT = re.compile(r"([a-z][a-z0-9_]*)=(.*)")
-_PULSES = re.compile(r"0*[1-9][0-9]{0,17}")
+_FROM_ONE = re.compile(r"0*[1-9][0-9]{0,17}")
 _UNITS_S = {None: 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 _ARRAY = re.compile(r"\d{1,9}")
 _BARE = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
@@ -116,9 +116,7 @@ def count(text: str) -> int:
     Raises:
         click.BadParameter: it is something else.
     """
-    if not _PULSES.fullmatch(str(text)):
-        raise click.BadParameter(f"'{text}' is not a whole number above 0.")
-    return int(text)
+    return _from_one(text, "a whole number above 0.")
 
 
 def fraction(text: str) -> float:
@@ -190,9 +188,7 @@ def pulses(text: str) -> int:
     Raises:
         click.BadParameter: it is something else.
     """
-    if not _PULSES.fullmatch(str(text)):
-        raise click.BadParameter(f"'{text}' is not a number of pulses, such as 1000000.")
-    return int(text)
+    return _from_one(text, "a number of pulses, such as 1000000.")
 
 
 def limit(text: str) -> tuple[str, float]:
@@ -205,6 +201,12 @@ def limit(text: str) -> tuple[str, float]:
     if match is None:
         raise click.BadParameter(f"'{text}' is not a limit such as set_max_v=2.0.")
     return match[1], finite(match[2])
+
+
+def _from_one(text: str, wanted: str) -> int:
+    if not _FROM_ONE.fullmatch(str(text)):
+        raise click.BadParameter(f"'{text}' is not {wanted}")
+    return int(text)
 
 
 def _quantity(text: str, unit: str) -> float:

@@ -23,6 +23,7 @@ _HEADS = (
     "colour",
     "hum uS",
 )
+_TOGETHER = ("together", "traces", "tau low s", "tau high s", "scatter low", "scatter high")
 
 
 @click.command()
@@ -47,28 +48,14 @@ def noise(console: Console, files: tuple[Path, ...], most: int) -> None:
 
 
 def _lines(fields: Fields) -> list[str]:
-    heads = (
-        "trace",
-        "bias V",
-        "mean uS",
-        "step uS",
-        "tau low s",
-        "tau high s",
-        "occupancy",
-        "noise uS",
-        "colour",
-        "hum uS",
-    )
-    lines = table(heads, [row for entry in fields["plateaus"] for row in _rows(entry)])
+    lines = table(_HEADS, [row for entry in fields["plateaus"] for row in _rows(entry)])
     if fields["pooled"]:
-        titles = ("together", "traces", "tau low s", "tau high s", "scatter low", "scatter high")
-        lines += ["", *table(titles, [_pooled_row(entry) for entry in fields["pooled"]])]
+        lines += ["", *table(_TOGETHER, [_pooled_row(entry) for entry in fields["pooled"]])]
     for name, found in fields["trends"].items():
         if found is not None:
             said = "depends on the bias" if found["significant"] else "no dependence on the bias seen"
-            lines.append(
-                f"{name.replace('_', ' ')}: {said}, {_estimate(found['slope_per_v'])} per V, p {found['p_value']:.2g}"
-            )
+            slope = f"{_estimate(found['slope_per_v'])} per V, p {found['p_value']:.2g}"
+            lines.append(f"{name.replace('_', ' ')}: {said}, {slope}")
     return [*lines, *(f"left out: {name}" for name in fields["unread"])]
 
 
@@ -96,4 +83,5 @@ def _pooled_row(entry: Fields) -> list[str]:
 
 
 def _estimate(found: Fields) -> str:
-    return f"{number(found['value'])} [{number(found['low'])}, {number(found['high'])}]"
+    value, low, high = (number(found[key], form=".4g") for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"

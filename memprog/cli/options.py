@@ -18,10 +18,10 @@ from memprog.cli.outputs import check_paths, folder_of_output
 from memprog.errors import InputError, InstrumentError
 
 if TYPE_CHECKING:
+    from memprog.jobs.places import Region
     from memprog.jobs.workspace import Workspace
 
 Command = Callable[..., Any]
-Region = tuple[int, int, int, int]
 Decorator = Callable[[Command], Command]
 
 

@@ -12,6 +12,8 @@ import click
 from memprog.cli import config
 from memprog.errors import InputError
 
+BESIDE = "memprog.beside"
+"""Where a context keeps the endings of the files that its command writes beside the output."""
 _OUTPUTS = {"log_file": "the log", "junit": "the JUnit file", "out": "the output"}
 _ROLES = {
     "image": ("",),
@@ -35,6 +37,8 @@ def check_paths(context: click.Context) -> None:
         path = context.params.get(name)
         if isinstance(path, Path):
             check_path(context, name, path)
+    for path in _beside(context):
+        check_path(context, "out", path)
 
 
 def check_path(context: click.Context, name: str, path: Path) -> None:
@@ -113,6 +117,12 @@ def _inputs(context: click.Context) -> Iterator[Kept]:
         for path in value if isinstance(value, tuple) else [value]:
             if isinstance(path, Path) or (isinstance(path, str) and config.if_yaml(path)):
                 yield "", "a file that is read", Path(path)
+
+
+def _beside(context: click.Context) -> list[Path]:
+    """The files that go beside the output, under its name."""
+    out = context.params.get("out")
+    return [out.with_suffix(ending) for ending in context.meta.get(BESIDE, ())] if isinstance(out, Path) else []
 
 
 def _others(context: click.Context) -> Iterator[Kept]:

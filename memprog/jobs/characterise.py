@@ -15,7 +15,7 @@ import numpy as np
 from memprog.analysis.logs import Sweep, write_sweep
 from memprog.analysis.traces import Traces, refuse_other_than_archive, write_traces
 from memprog.files import make_folder, refuse_binary, replace_whole
-from memprog.jobs.chips import SIM, Wanted, chip_facts, profile_of_chip
+from memprog.jobs.chips import SIM, Wanted, profile_of_chip
 from memprog.jobs.holding import Held, hold, peek
 from memprog.jobs.logged import Errand, LoggedRun
 from memprog.jobs.places import Region, chosen_mask, spread_mask
@@ -197,25 +197,10 @@ def _report(
 ) -> CharacteriseReport:
     row, column = np.nonzero(errand.mask)
     return CharacteriseReport(
-        run_id="" if run is None else run.run_id,
-        simulated=held.chip.identity.simulated,
-        chip=chip_facts(held.chip.identity),
-        profile=errand.profile.name,
-        profile_sha256=errand.profile.sha256,
-        utc=utc,
-        argv=list(caller.argv),
-        dry_run=run is None,
-        limits=dataclasses.asdict(errand.limits),
-        array=errand.array,
-        cells=len(row),
+        **errand.told(held, run, utc, caller),
         places=np.stack([row, column], axis=1).tolist(),
         plan=_stages(steps),
-        pulses_planned=len(row) * len(errand.shots),
-        pulses_total=0 if run is None else run.pulses_total,
         pulses_per_cell=len(errand.shots),
-        events=0 if run is None else run.events,
         path=folder,
         files=files or [],
-        chip_time_s=0.0 if run is None else run.chip_time_s,
-        host_time_s=0.0 if run is None else run.host_time_s,
     )

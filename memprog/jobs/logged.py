@@ -23,9 +23,10 @@ from memprog.analysis.logs import LINE_BYTES, READ, PulseLog
 from memprog.analysis.tables import MAX_BYTES
 from memprog.chip import Bias, Cells, FloatArray, Identity, Mask, Pulses
 from memprog.errors import InputError, MemprogError
+from memprog.jobs.chips import chip_facts
 from memprog.jobs.holding import Held, not_begun
 from memprog.jobs.progress import Listener, Progress
-from memprog.jobs.setup import utc_now
+from memprog.jobs.setup import check_array, utc_now
 from memprog.jobs.writing import Caller
 from memprog.profile import ChipProfile, Limits
 from memprog.protocol import Look, Seen
@@ -84,11 +85,7 @@ class Errand:
             LimitError: one is not. Nothing was applied.
             InputError: the chip has no such array, or the log would be too long to be read again.
         """
-        if not 0 <= self.array < held.chip.geometry.arrays:
-            last = held.chip.geometry.arrays - 1
-            raise InputError(
-                f"array {self.array} is not on the chip, which has arrays 0 to {last}; nothing was applied"
-            )
+        check_array(self.array, held.chip.geometry, "; nothing was applied")
         cells = self.cells
         events = len(cells) * (len(self.shots) + self.readings + 1)
         if events > EVENTS_MOST:
@@ -116,6 +113,28 @@ class Errand:
             "cells": int(self.mask.sum()),
             "arrays": [self.array],
             "restores": "",
+        }
+
+    def told(self, held: Held, run: LoggedRun | None, utc: str, caller: Caller) -> dict[str, Any]:
+        """Fields that the reports of all errands share; without a run it is a dry one."""
+        cells = int(self.mask.sum())
+        return {
+            "run_id": "" if run is None else run.run_id,
+            "simulated": held.chip.identity.simulated,
+            "chip": chip_facts(held.chip.identity),
+            "profile": self.profile.name,
+            "profile_sha256": self.profile.sha256,
+            "utc": utc,
+            "argv": list(caller.argv),
+            "dry_run": run is None,
+            "limits": dataclasses.asdict(self.limits),
+            "array": self.array,
+            "cells": cells,
+            "pulses_planned": cells * len(self.shots),
+            "pulses_total": 0 if run is None else run.pulses_total,
+            "events": 0 if run is None else run.events,
+            "chip_time_s": 0.0 if run is None else run.chip_time_s,
+            "host_time_s": 0.0 if run is None else run.host_time_s,
         }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from memprog.analysis.noise import MOST_FLUCTUATORS, Noise, analyse_noise
 from memprog.analysis.noise.plateaus import Plateau, plateaus_of
 from memprog.analysis.noise.pooled import Pooled, Trend, pool, trend
-from memprog.analysis.traces import Traces, read_traces
+from memprog.analysis.traces import Traces, read_traces_and_hash
 from memprog.chip import FloatArray
 from memprog.errors import InputError
 from memprog.jobs.progress import Listener, Progress, ignore
@@ -50,8 +49,7 @@ def analyse_files(
     stretches: list[_Stretch] = []
     unread: list[str] = []
     for path in paths:
-        traces = read_traces(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        traces, digest = read_traces_and_hash(path)
         cells = len(traces.current_a)
         files.append({"path": str(path), "sha256": digest, "simulated": traces.simulated, "cells": cells})
         stretches += list(_stretches(path, traces, unread.append))
@@ -61,17 +59,8 @@ def analyse_files(
     found = []
     for count, stretch in enumerate(stretches, start=1):
         found.append(analyse_noise(stretch.conductance_usiemens, stretch.plateau.interval_s, most=most))
-        (listener or ignore)(
-            Progress(
-                kind="round",
-                array=0,
-                arrays=1,
-                stage="noise",
-                cells=len(stretches),
-                rounds=count,
-                fraction=count / len(stretches),
-            )
-        )
+        share = count / len(stretches)
+        (listener or ignore)(Progress(kind="round", stage="noise", cells=len(stretches), rounds=count, fraction=share))
     pooled, trends = _together(stretches, found)
     return NoiseReport(
         files=files,

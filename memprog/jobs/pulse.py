@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from memprog.analysis.logs import write_pulse_log
 from memprog.chip import Bias
 from memprog.errors import InputError
 from memprog.files import refuse_binary
-from memprog.jobs.chips import SIM, Wanted, chip_facts, profile_of_chip
+from memprog.jobs.chips import SIM, Wanted, profile_of_chip
 from memprog.jobs.holding import Held, hold, peek
 from memprog.jobs.logged import Errand, LoggedRun, Shot, check_out
 from memprog.jobs.places import Region, chosen_mask
 from memprog.jobs.progress import Listener, ignore
-from memprog.jobs.setup import utc_now
+from memprog.jobs.setup import median, utc_now
 from memprog.jobs.workspace import Workspace
 from memprog.jobs.writing import Caller
 from memprog.profile import ChipProfile
@@ -142,11 +141,7 @@ def pulse(
         InstrumentError, StoppedError: the chip failed, or somebody stopped the run.
     """
     kind, caller = profile_of_chip(workspace, profile), caller or Caller()
-    if out_path is not None:
-        check_out(out_path, ".csv", "a pulse log")
-        refuse_binary(out_path)
-    elif not dry_run:
-        raise InputError("a pulse log needs a file to be written to")
+    _check_log(out_path, needed=not dry_run)
     errand = Errand(
         kind=PULSES,
         profile=kind,
@@ -164,6 +159,15 @@ def pulse(
     with hold(workspace, kind, label="memprog pulse", anew=True, **wanted) as held:
         may_begin(held, errand, yes=yes)
         return _carry_out(held, errand, train, out_path, listener or ignore, caller)
+
+
+def _check_log(path: Path | None, *, needed: bool) -> None:
+    if path is None:
+        if needed:
+            raise InputError("a pulse log needs a file to be written to")
+        return
+    check_out(path, ".csv", "a pulse log")
+    refuse_binary(path)
 
 
 def may_begin(held: Held, errand: Errand, *, yes: bool) -> None:
@@ -213,39 +217,18 @@ def _report(
     out_path: Path | None = None,
     data: bytes = b"",
 ) -> PulseReport:
-    cells, first = int(errand.mask.sum()), errand.shots[0]
+    first = errand.shots[0]
     return PulseReport(
-        run_id="" if run is None else run.run_id,
-        simulated=held.chip.identity.simulated,
-        chip=chip_facts(held.chip.identity),
-        profile=errand.profile.name,
-        profile_sha256=errand.profile.sha256,
-        utc=utc,
-        argv=list(caller.argv),
-        dry_run=run is None,
-        limits=dataclasses.asdict(errand.limits),
-        array=errand.array,
-        cells=cells,
+        **errand.told(held, run, utc, caller),
         bias_name=train.bias.name,
         amplitudes_v=train.amplitudes_v(),
         gate_v=first.gate_v,
         width_ns=first.width_ns,
         count=train.count,
-        pulses_planned=cells * len(errand.shots),
-        pulses_total=0 if run is None else run.pulses_total,
         cells_held_back=0 if run is None else int(run.held_back.sum()),
         cells_unread=0 if run is None else int(np.isnan(run.last_usiemens).sum()),
         readback_first_median_usiemens=float("nan") if run is None else median(run.first_usiemens),
         readback_last_median_usiemens=float("nan") if run is None else median(run.last_usiemens),
-        events=0 if run is None else run.events,
         path=None if run is None else out_path,
         sha256=None if run is None else hashlib.sha256(data).hexdigest(),
-        chip_time_s=0.0 if run is None else run.chip_time_s,
-        host_time_s=0.0 if run is None else run.host_time_s,
     )
-
-
-def median(values: Any) -> float:
-    """Median of what is a number; NaN where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")

@@ -14,7 +14,7 @@ from memprog.files import replace_whole
 from memprog.jobs.chips import SIM, chip_facts, profile_of_chip, reading
 from memprog.jobs.looks import Looks, spread_looks
 from memprog.jobs.progress import Listener, Progress, ignore
-from memprog.jobs.setup import Part
+from memprog.jobs.setup import Part, check_array, median
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.report.chip import ReadReport
@@ -54,7 +54,6 @@ def read_conductances(
         cube = readback.reshape(len(part.arrays), kind.geometry.rows, kind.geometry.columns)
         replace_whole(out_path, _npy(cube) if out_path.suffix == ".npy" else _csv(part.arrays, cube))
         noise = np.sqrt((looks.noise_usiemens**2).mean(axis=0))
-        known = noise[np.isfinite(noise)]
         return ReadReport(
             simulated=session.identity.simulated,
             chip=chip_facts(session.identity),
@@ -62,7 +61,7 @@ def read_conductances(
             arrays=list(part.arrays),
             cells=part.cells,
             unread=int(np.isnan(readback).sum()),
-            noise_median_usiemens=float(np.median(known)) if len(known) else float("nan"),
+            noise_median_usiemens=median(noise),
         )
 
 
@@ -86,11 +85,9 @@ def look_briefly(session: Session, kind: ChipProfile, part: Part, listener: List
 
 
 def _whole_arrays(session: Session, kind: ChipProfile, arrays: Sequence[int] | None) -> Part:
-    count = session.geometry.arrays
-    wanted = tuple(range(count)) if arrays is None else tuple(dict.fromkeys(arrays))
+    wanted = tuple(range(session.geometry.arrays)) if arrays is None else tuple(dict.fromkeys(arrays))
     for array in wanted:
-        if not 0 <= array < count:
-            raise InputError(f"array {array} is not on the chip, which has arrays 0 to {count - 1}")
+        check_array(array, session.geometry)
     whole = np.ones((kind.geometry.rows, kind.geometry.columns), dtype=bool)
     return Part(arrays=wanted, masks=(whole,) * len(wanted))
 

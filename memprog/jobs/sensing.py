@@ -18,6 +18,7 @@ from memprog.jobs.chips import SIM, Wanted, chip_facts, profile_of_chip, reading
 from memprog.jobs.logged import EVENTS_MOST, check_out, log_facts
 from memprog.jobs.places import Region, chosen_mask
 from memprog.jobs.progress import Listener, Progress, ignore
+from memprog.jobs.setup import check_array, median
 from memprog.jobs.workspace import Workspace
 from memprog.profile import ChipProfile
 from memprog.protocol import Look
@@ -64,27 +65,20 @@ def iv(
     kind = profile_of_chip(workspace, profile)
     check_out(out_path, ".csv", "a sweep")
     refuse_binary(out_path)
-    read_v = read_voltages(kind, from_v, to_v, points)
-    mask = chosen_mask(kind, region, cells)
-    if int(mask.sum()) * len(read_v) > EVENTS_MOST:
-        raise InputError(f"{int(mask.sum())} cells at {points} voltages are more lines than can be read again")
+    read_v, mask = read_voltages(kind, from_v, to_v, points), chosen_mask(kind, region, cells)
+    _check_lines(int(mask.sum()), points)
     count = kind.protocol.check_samples if samples is None else samples
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
     bounds = tightened(kind.limits, **dict(limits or {}))
     with reading(workspace, kind, label="memprog iv", limits=bounds, **wanted) as session:
-        addressed = on_chip(session, array, Cells.from_mask(array, mask))
+        check_array(array, session.geometry)
+        addressed = Cells.from_mask(array, mask)
         start_s = session.clock_s()
         sweep = swept(session, kind, addressed, read_v, count, listener or ignore)
         data = write_sweep(out_path, sweep)
         return IvReport(
-            simulated=session.identity.simulated,
-            chip=chip_facts(session.identity),
-            profile=kind.name,
-            profile_sha256=kind.sha256,
-            path=out_path,
-            sha256=hashlib.sha256(data).hexdigest(),
+            **_told(session, kind, addressed, out_path, data),
             array=array,
-            cells=len(addressed),
             read_v=read_v.tolist(),
             samples=count,
             unread=int(np.isnan(sweep.readback_usiemens).sum()),
@@ -131,19 +125,14 @@ def trace(
     wanted: Wanted = {"backend": backend, "expect_serial": expect_serial, "timeout_s": timeout_s}
     bounds = tightened(kind.limits, **dict(limits or {}))
     with reading(workspace, kind, label="memprog trace", limits=bounds, **wanted) as session:
-        addressed = on_chip(session, array, Cells.from_mask(array, mask))
+        check_array(array, session.geometry)
+        addressed = Cells.from_mask(array, mask)
         start_s, bias_v = session.clock_s(), kind.readout.read_v if read_v is None else read_v
         traces = traced(session, addressed, [bias_v], samples, interval_s, listener or ignore)
         data = write_traces(out_path, traces)
         return TraceReport(
-            simulated=session.identity.simulated,
-            chip=chip_facts(session.identity),
-            profile=kind.name,
-            profile_sha256=kind.sha256,
-            path=out_path,
-            sha256=hashlib.sha256(data).hexdigest(),
+            **_told(session, kind, addressed, out_path, data),
             array=array,
-            cells=len(addressed),
             unread=int(np.isnan(traces.current_a).any(axis=1).sum()),
             read_v=bias_v,
             samples=samples,
@@ -152,6 +141,19 @@ def trace(
             noise_median_usiemens=_noise(traces),
             chip_time_s=session.clock_s() - start_s,
         )
+
+
+def _told(session: Session, kind: ChipProfile, cells: Cells, path: Path, data: bytes) -> dict[str, Any]:
+    """Fields that the reports of both verbs share."""
+    return {
+        "simulated": session.identity.simulated,
+        "chip": chip_facts(session.identity),
+        "profile": kind.name,
+        "profile_sha256": kind.sha256,
+        "path": path,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "cells": len(cells),
+    }
 
 
 def read_voltages(kind: ChipProfile, from_v: float | None, to_v: float | None, points: int) -> FloatArray:
@@ -169,6 +171,11 @@ def read_voltages(kind: ChipProfile, from_v: float | None, to_v: float | None, p
     return np.minimum(np.round(np.linspace(first_v, end_v, points), 9), end_v)
 
 
+def _check_lines(cells: int, points: int) -> None:
+    if cells * points > EVENTS_MOST:
+        raise InputError(f"{cells} cells at {points} voltages are more lines than can be read again")
+
+
 def check_trace(cells: int, samples: int) -> None:
     """Refuse traces that could not be written, before the chip is opened.
 
@@ -179,17 +186,6 @@ def check_trace(cells: int, samples: int) -> None:
         raise InputError(f"{samples} samples asked for; at least one is needed")
     if (cells + 4) * samples * np.dtype(np.float32).itemsize >= MAX_BYTES:
         raise InputError(f"{cells} cells x {samples} samples are more than the {MAX_BYTES} bytes a trace may hold")
-
-
-def on_chip(session: Session, array: int, cells: Cells) -> Cells:
-    """Give cells back that are on the chip.
-
-    Raises:
-        InputError: the chip has no such array.
-    """
-    if array >= session.geometry.arrays:
-        raise InputError(f"array {array} is not on the chip, which has arrays 0 to {session.geometry.arrays - 1}")
-    return cells
 
 
 def swept(
@@ -241,13 +237,9 @@ def _progress(stage: str, cells: Cells, number: int, of: int) -> Progress:
 def _rise(sweep: Sweep, cells: int) -> float:
     """Median over the cells of their conductance at the highest voltage over that at the lowest, less one."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = sweep.readback_usiemens[-cells:] / sweep.readback_usiemens[:cells] - 1.0
-    known = ratio[np.isfinite(ratio)]
-    return float(np.median(known)) if len(known) else float("nan")
+        return median(sweep.readback_usiemens[-cells:] / sweep.readback_usiemens[:cells] - 1.0)
 
 
 def _noise(traces: Traces) -> float:
     """Median over the cells of the deviation of their conductance in time."""
-    deviation = np.std(traces.conductance_usiemens(), axis=1)
-    known = deviation[np.isfinite(deviation)]
-    return float(np.median(known)) if len(known) else float("nan")
+    return median(np.std(traces.conductance_usiemens(), axis=1))

@@ -117,6 +117,22 @@ def targets_of(image: Image, array: int, mask: Mask) -> FloatArray:
     return np.where(mask, image.targets_usiemens[array], np.nan).astype(np.float64)
 
 
+def check_array(array: int, geometry: ChipGeometry, also: str = "") -> None:
+    """Refuse the number of an array that the chip does not have; the sentence may go on with what also holds.
+
+    Raises:
+        InputError: it has none of that number.
+    """
+    if not 0 <= array < geometry.arrays:
+        raise InputError(f"array {array} is not on the chip, which has arrays 0 to {geometry.arrays - 1}{also}")
+
+
+def median(values: FloatArray) -> float:
+    """Median of what is finite among values (n,); NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
 def utc_now() -> str:
     """Now, as ISO 8601 in UTC."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

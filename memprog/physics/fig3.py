@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Literal
 
 import numpy as np
 
+from memprog.chip import FloatArray
 from memprog.errors import InputError
-from memprog.physics.transport import Channel, FloatArray, scatter
+from memprog.physics.published import published_lines
+from memprog.physics.transport import Channel, scatter
 from memprog.physics.trap_potential import COULOMB_EV_NM, PERMITTIVITY, Traps, debye_nm, trap_elements_ev
 from memprog.physics.trap_step import StepMap, channel_for_step, relative_step, step_map
 
@@ -90,8 +91,7 @@ def published_curves(which: Which) -> dict[str, FloatArray]:
     """
     if which not in ("island", "boundary"):
         raise InputError(f"there are no published curves '{which}', only island and boundary")
-    text = (files("memprog.physics") / "published" / f"{which}.txt").read_text(encoding="utf-8")
-    heading, *lines = text.splitlines()
+    heading, *lines = published_lines(f"{which}.txt")
     rows = np.array([line.split() for line in lines], dtype=np.float64)
     return {label.strip(): rows[:, k] for k, label in enumerate(heading.strip().split("\t"))}
 

@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from memprog.chip import FloatArray
 from memprog.errors import InputError
+from memprog.physics.published import published_lines
 
 PUBLISHED_ROWS = 57
 PUBLISHED_COLUMNS = 51
@@ -83,8 +83,7 @@ class EnergyProfile:
 @cache
 def published_profile() -> EnergyProfile:
     """Read the energy profile that ships with memprog: 21 points, eV."""
-    text = files("memprog.physics").joinpath("published", "energy_profile.txt").read_text(encoding="ascii")
-    table = np.array([line.split() for line in text.splitlines()], dtype=np.float64)
+    table = np.array([line.split() for line in published_lines("energy_profile.txt")], dtype=np.float64)
     return EnergyProfile(order=table[:, 0].copy(), energy_ev=table[:, 1].copy())
 
 

@@ -13,11 +13,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from memprog.chip import FloatArray, IntArray
 from memprog.errors import InputError
 
-FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.int64]
 Leads = Literal["lattice", "first-order"]
 
 HBAR2_OVER_2M_EV_NM2 = 0.0381

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memprog.chip import FloatArray
 from memprog.errors import InputError
-from memprog.physics.transport import Channel, FloatArray
+from memprog.physics.transport import Channel
 
 COULOMB_EV_NM = 1.44
 """e^2 / 4 pi eps0 as the published scripts round it (CODATA: 1.43996); they divide it by no permittivity."""

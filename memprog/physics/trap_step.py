@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memprog.chip import FloatArray
 from memprog.errors import InputError
-from memprog.physics.transport import QUANTUM_USIEMENS, Channel, FloatArray, scatter
+from memprog.physics.transport import QUANTUM_USIEMENS, Channel, scatter
 from memprog.physics.trap_potential import COULOMB_EV_NM, Traps, trap_elements_ev
 
 MEASURED_RELATIVE = (0.022, 0.029)

@@ -5,7 +5,9 @@ from memprog.report.characterise import CharacteriseReport
 from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
+from memprog.report.figure import FigureReport
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
+from memprog.report.noise import NoiseReport
 from memprog.report.program import ProgramReport
 from memprog.report.pulse import PulseReport
 from memprog.report.runs import RunsReport
@@ -22,8 +24,10 @@ __all__ = [
     "ExportReport",
     "ExportedLayer",
     "FailureReport",
+    "FigureReport",
     "IvReport",
     "LoadReport",
+    "NoiseReport",
     "ProgramReport",
     "PulseReport",
     "ReadReport",

@@ -18,8 +18,8 @@ class RunsReport(Report):
     field    type meaning
     ======== ==== ====================================================================================================
     journal  str  its file
-    runs     list objects: run_id, kind (program or restore), chip (serial), former_chip (bool: what is there since
-                  is an older copy), state (running, stopped, finished, superseded), utc, ended_utc,
+    runs     list objects: run_id, kind (program, restore, pulse or characterise), chip (serial), former_chip (bool:
+                  what is there since is an older copy), state (running, stopped, finished, superseded), utc, ended_utc,
                   memprog_version, argv, configuration (of every setting its value and origin, empty for a run that
                   Python asked for), settings (limits included), image_sha256, profile, profile_sha256, arrays
                   (their numbers), restores (run_id or null); and, null while unknown: cells, cells_done,

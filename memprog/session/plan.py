@@ -15,19 +15,22 @@ GROWTH_FACTOR = 1.15
 """A pulse may leave a cell this much above both its last readback and its target (assumption)."""
 
 
-def read_currents_a(readback_usiemens: FloatArray, target_usiemens: FloatArray, profile: ChipProfile) -> FloatArray:
+def read_currents_a(
+    readback_usiemens: FloatArray, target_usiemens: FloatArray, profile: ChipProfile, read_v: float | None = None
+) -> FloatArray:
     """Give the current (n,) that cells may draw when they are read, on the careful side.
 
     Args:
         readback_usiemens: (n,) what they were last seen to conduct, NaN where that is not known.
         target_usiemens: (n,) what they are about to become, NaN where nobody said.
         profile: of the chip.
+        read_v: at which they are read; by default the profile's.
     """
     # Noise may show a cell that does not conduct below nothing.
     known = np.fmax(np.fmax(readback_usiemens, target_usiemens), 0.0) * GROWTH_FACTOR
     unknown = UNKNOWN_FACTOR * profile.levels.max_usiemens
-    careful: FloatArray = np.where(np.isnan(readback_usiemens), unknown, known) * 1e-6 * profile.readout.read_v
-    return careful
+    careful: FloatArray = np.where(np.isnan(readback_usiemens), unknown, known) * 1e-6
+    return careful * (profile.readout.read_v if read_v is None else read_v)
 
 
 def most_read_a(profile: ChipProfile) -> float:

@@ -344,8 +344,7 @@ class Session:
     def _expected_a(self, cells: Cells, read_v: float) -> FloatArray:
         """Current each cell may draw at a read voltage, on the careful side."""
         at = (cells.array, cells.row, cells.column)
-        usual_a = read_currents_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile)
-        return usual_a * (read_v / self._profile.readout.read_v)
+        return read_currents_a(self._readback_usiemens[at], self._expected_usiemens[at], self._profile, read_v)
 
 
 def _merged(first: Reading, again: Reading, where: IntArray) -> Reading:

@@ -42,12 +42,13 @@ def fit_noise(
     scaled = (samples - np.median(samples)) / unit
     basis = drift_basis(count, 1)
     lines: tuple[Line, ...] = ()
+    wave = np.zeros(count)
     # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too.
     for limit in dict.fromkeys((0, min(1, most), most)):
-        fitted = fit_trace(scaled - hum(lines, count, interval_s), basis, limit)
-        free_of_steps = fitted.look.residual(np.random.default_rng(0)) + hum(lines, count, interval_s)
-        lines = lines_in(free_of_steps, interval_s)
-    scaled = scaled - hum(lines, count, interval_s)
+        fitted = fit_trace(scaled - wave, basis, limit)
+        lines = lines_in(fitted.residual + wave, interval_s)
+        wave = hum(lines, count, interval_s)
+    scaled = scaled - wave
     if lines:
         fitted = refit(fitted, scaled, basis)
     for power in range(2, _MOST_DRIFT + 1):
@@ -61,7 +62,7 @@ def fit_noise(
 def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, interval_s: float) -> Noise:
     """Turn a fit into what it says about the trace, in the trace's unit."""
     count, unit = len(samples), float(samples.std())
-    residual = fitted.look.residual(np.random.default_rng(0))
+    residual = fitted.residual
     shape = fitted.look.likelihood.shape
     base = fitted.look.likelihood.basis @ fitted.parameters[shape.drift]
     steady = base - base.mean()
@@ -74,7 +75,7 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
         span_s=count * interval_s,
         mean=float(samples.mean()),
         drift=float(steady[-1] - steady[0]) * unit,
-        fluctuators=fluctuators_of(fitted, residual, interval_s, unit),
+        fluctuators=fluctuators_of(fitted, interval_s, unit),
         levels=_levels(fitted, float(base.mean()), unit, float(np.median(samples))),
         noise=_deviation(residual, unit),
         colour=_slope(spectrum),

@@ -93,7 +93,7 @@ def sweep_in_blocks(first_weights: FloatArray, step_weights: FloatArray) -> tupl
 
 
 def _products(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Multiply up along the first axis, (length, blocks, states, states), scaled to sum 1; and logs of the scales."""
+    """Multiply up along the first axis of (length, blocks, states, states), scaled to sum 1; and the scales' logs."""
     product, logs = np.empty_like(weights), np.empty(weights.shape[:2])
     for at in range(len(weights)):
         grown = weights[at] if at == 0 else product[at - 1] @ weights[at]

@@ -119,9 +119,9 @@ def _strongest(rest: FloatArray) -> int | None:
     if len(power) < 32:
         return None
     # Of exponential power the median is ln 2 of the mean; slow colour is the ground's, not a line's.
-    ground = median_filter(power[1:], size=31, mode="nearest") / np.log(2.0)
+    ground = median_filter(power[1:], size=31, mode="reflect") / np.log(2.0)
     above = power[1:] / np.maximum(ground, 1e-300)
-    above[:3] = 0.0  # a drift, not a line
+    above[:3] = above[-3:] = 0.0  # a drift, and what cannot be told from the sampling, are no lines
     at = int(above.argmax())
     return at + 1 if above[at] > np.log(len(above) / _FALSE_ALARM) else None
 
@@ -130,11 +130,12 @@ def _refined(rest: FloatArray, at: int, interval_s: float) -> Line:
     """Amplitude and phase by least squares at the best frequency within a bin of the discrete spectrum."""
     time_s = np.arange(len(rest)) * interval_s
     bin_hz = 1.0 / (len(rest) * interval_s)
-    best: tuple[float, float, complex] = (-1.0, 0.0, 0.0)
-    for frequency_hz in (at + np.linspace(-0.6, 0.6, 25)) * bin_hz:
-        wave = np.exp(-2j * np.pi * frequency_hz * time_s)
-        strength = complex(rest @ wave) * 2.0 / len(rest)
-        best = max(best, (abs(strength), float(frequency_hz), strength), key=lambda one: one[0])
+    best: tuple[float, float, complex] = (-1.0, at * bin_hz, 0.0)
+    for reach in (0.6, 0.06, 0.006):
+        for frequency_hz in best[1] + np.linspace(-reach, reach, 25) * bin_hz:
+            wave = np.exp(-2j * np.pi * frequency_hz * time_s)
+            strength = complex(rest @ wave) * 2.0 / len(rest)
+            best = max(best, (abs(strength), float(frequency_hz), strength), key=lambda one: one[0])
     return Line(frequency_hz=best[1], amplitude=best[0], phase=float(np.angle(best[2])))
 
 

@@ -45,12 +45,11 @@ def covariance(fitted: Fitted) -> FloatArray:
     return np.asarray(known * np.outer(scale, scale))
 
 
-def fluctuators_of(fitted: Fitted, residual: FloatArray, interval_s: float, unit: float) -> tuple[Fluctuator, ...]:
+def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> tuple[Fluctuator, ...]:
     """Give each fluctuator with its intervals, the largest step first.
 
     Args:
         fitted: the fit, to samples in ``unit``.
-        residual: samples less a path, (n,).
         interval_s: between two samples.
         unit: of the samples, in that of the trace.
     """
@@ -60,10 +59,10 @@ def fluctuators_of(fitted: Fitted, residual: FloatArray, interval_s: float, unit
         up, down, step = (part.start + k for part in (shape.up, shape.down, shape.step))
         balance = known[up, up] + known[down, down] - 2.0 * known[up, down]
         share = np.exp(top[up]) / (np.exp(top[up]) + np.exp(top[down]))
-        switchings = 2.0 * len(residual) * share * np.exp(top[down])
+        switchings = 2.0 * len(fitted.residual) * share * np.exp(top[down])
         found.append(
             Fluctuator(
-                step=_step_estimate(fitted, k, residual, known[step, step], unit),
+                step=_step_estimate(fitted, k, known[step, step], unit),
                 tau_low_s=_log_estimate(-top[up], known[up, up], interval_s),
                 tau_high_s=_log_estimate(-top[down], known[down, down], interval_s),
                 occupancy=_share_estimate(top[up] - top[down], balance),
@@ -76,7 +75,7 @@ def fluctuators_of(fitted: Fitted, residual: FloatArray, interval_s: float, unit
     return tuple(sorted(found, key=lambda one: -one.step.value))
 
 
-def _step_estimate(fitted: Fitted, k: int, residual: FloatArray, variance: float, unit: float) -> Estimate:
+def _step_estimate(fitted: Fitted, k: int, variance: float, unit: float) -> Estimate:
     """Give what the level moves by, on the average, when a fluctuator switches.
 
     The model's fluctuators are independent. Smaller ones that are not, because they sit in one state of the larger one
@@ -84,7 +83,7 @@ def _step_estimate(fitted: Fitted, k: int, residual: FloatArray, variance: float
     that it comes from is refuted.
     """
     shape, states, on = fitted.look.likelihood.shape, fitted.look.smoothed.states, fitted.look.likelihood.on
-    steps, high = np.exp(fitted.parameters[shape.step]), states @ on
+    steps, high, residual = np.exp(fitted.parameters[shape.step]), states @ on, fitted.residual
     alone = _log_estimate(float(np.log(steps[k])), variance * inflation(residual, high[:, k]), unit)
     moved, rest = 0.0, residual
     for j in np.flatnonzero(steps < steps[k]):

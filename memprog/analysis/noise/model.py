@@ -1,4 +1,4 @@
-"""The model of a noisy trace: independent two-level fluctuators on a slow baseline, through averaging and noise."""
+"""The model of a noisy trace: independent two-level fluctuators on a slow baseline, averaged and in noise."""
 
 from __future__ import annotations
 
@@ -204,19 +204,18 @@ class Look:
         path = np.array([state, *(state := step[state] for step in onward)])
         rest = self.off[np.arange(len(path)), path]
         if self.between is not None:
-            lying = self._lie_between(path, rng)
+            lying = self._lie_between(self.between, path, rng)
             rest[lying] = rng.normal(0.0, float(np.exp(self.parameters[self.likelihood.shape.sigma])), int(lying.sum()))
         return np.asarray(rest)
 
-    def _lie_between(self, path: IntArray, rng: np.random.Generator) -> Mask:
+    def _lie_between(self, between: Between, path: IntArray, rng: np.random.Generator) -> Mask:
         """Draw which samples of a path lie between two levels, (n,)."""
-        assert self.between is not None  # noqa: S101 - for the type checker; callers have looked
         states = len(self.likelihood.on)
         source, target = self.likelihood.flips
         which = np.full((states, states), -1)
         which[source, target] = np.arange(len(source))
         flip = which[path[:-1], path[1:]]
-        chance = self.between.share[np.arange(len(flip)), flip] * (flip >= 0)
+        chance = between.share[np.arange(len(flip)), flip] * (flip >= 0)
         return np.concatenate([[False], rng.random(len(flip)) < chance])
 
     def gradient(self) -> FloatArray:
@@ -226,7 +225,7 @@ class Look:
         weights = self.smoothed.states
         by_level, by_sigma, by_blur = np.zeros_like(weights), 0.0, 0.0
         if self.between is not None:
-            weights, by_level, by_sigma, by_blur = self._between_parts()
+            weights, by_level, by_sigma, by_blur = self._between_parts(self.between)
         relative = self.off / sigma
         by_level += weights * relative / sigma
         by_sigma += float((weights * (relative**2 - 1.0)).sum())
@@ -240,10 +239,9 @@ class Look:
         gradient[shape.sigma], gradient[shape.blur] = by_sigma, by_blur
         return gradient
 
-    def _between_parts(self) -> tuple[FloatArray, FloatArray, float, float]:
+    def _between_parts(self, between: Between) -> tuple[FloatArray, FloatArray, float, float]:
         """Weights left to plain samples; derivatives by each level, by log sigma and by blur of those between."""
-        assert self.between is not None  # noqa: S101 - for the type checker; callers have looked
-        between, (source, target) = self.between, self.likelihood.flips
+        source, target = self.likelihood.flips
         from_source, to_target = self.likelihood.flip_ends
         moved = self.smoothed.pairs[:, source, target]
         weights = self.smoothed.states

@@ -14,12 +14,15 @@ from memprog.chip import FloatArray
 from memprog.physics.channels import COMPLETE, Census, Islands, census, maps_with_islands, segment
 from memprog.physics.denoise_table import COUNTED_SHAPE
 from memprog.physics.phase_field import PUBLISHED_SCHEDULE, Stage, moments
-from memprog.report.figures.fig4 import padded
+from memprog.report.figures.columns import padded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SIZE_INCHES = (13.0, 6.5)
+SEED = 2
+"""What the map is drawn from, unless another is asked for."""
 FRAMES = ("before", "in_pulse_1", "after_pulse_1", "in_pulse_2", "after_pulse_2")
 _TITLES = ("before", "end of pulse 1", "after pulse 1", "end of pulse 2", "after pulse 2")
 _FRAME_STEPS = (60, 70, 80, 90, 100)
@@ -50,7 +53,7 @@ class Fig2:
     measured: Census
 
 
-def fig2(seed: int = 2) -> Fig2:
+def fig2(seed: int = SEED) -> Fig2:
     """Draw a map with several islands from the seed, and carry it through the published schedule."""
     places = (_ISLAND_ROWS, _ISLAND_COLUMNS, _ISLAND_DIAMETERS, _ISLAND_DIAMETERS, _ISLAND_ORDERS)
     row, column, height, width, order = (np.array([place]) for place in places)
@@ -104,7 +107,7 @@ def facts(shown: Fig2) -> dict[str, float | str]:
 
 
 def draw(figure: Figure, shown: Fig2) -> None:
-    """Draw the maps above; islands and main channel over time below. Made for about 13 x 6.5 inches."""
+    """Draw the maps above; islands and main channel over time below."""
     figure.set_layout_engine("constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=[1.15, 1.0])
     above, below = grid[0].subgridspec(1, len(FRAMES)), grid[1].subgridspec(1, 2)
@@ -113,7 +116,7 @@ def draw(figure: Figure, shown: Fig2) -> None:
     areas, kept = figure.add_subplot(below[0]), figure.add_subplot(below[1])
     areas.plot(shown.step, measured.main_area, color="C0", label="main channel, complete")
     areas.plot(shown.step, measured.island_area, color="C3", label="islands, incomplete")
-    areas.set(xlabel="step", ylabel="area / cells", title="area above one half", ylim=(0, None))
+    areas.set(xlabel="step", ylabel="area (cells)", title="area above one half", ylim=(0, None))
     before = _FRAME_STEPS[0] // _RECORD_STEPS
     kept.plot(shown.step, measured.conduction / measured.conduction[before], color="C0", label="conduction, main")
     kept.plot(shown.step, measured.island_area / measured.island_area[before], color="C3", label="area, all islands")
@@ -136,9 +139,9 @@ def _draw_maps(figure: Figure, axes: list[Axes], shown: Fig2) -> None:
             axis.contour(others, levels=[COMPLETE], colors="deepskyblue", linewidths=1.2)
         number = int(shown.measured.islands[_FRAME_STEPS[at] // _RECORD_STEPS])
         axis.set_title(f"{title}\n{number} {'island' if number == 1 else 'islands'}", fontsize="medium")
-        axis.set_xlabel("column / cells")
-    axes[0].set_ylabel("row / cells")
-    figure.colorbar(image, ax=axes, label="order parameter", shrink=0.9, pad=0.01)
+        axis.set_xlabel("column (cells)")
+    axes[0].set_ylabel("row (cells)")
+    figure.colorbar(image, ax=axes, label="order parameter", shrink=0.68, pad=0.01)
 
 
 def _mark_pulses(axis: Axes) -> None:

@@ -6,17 +6,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from memprog.chip import FloatArray
 from memprog.physics.fig3 import Curve, Fig3, SizeSweep
 from memprog.physics.transport import QUANTUM_USIEMENS, REACH, Channel, narrowest_open_nm
 from memprog.physics.trap_potential import COULOMB_EV_NM, PERMITTIVITY
 from memprog.physics.trap_step import MEASURED_RELATIVE, MEASURED_USIEMENS, OF_ONE_QUANTUM, StepMap
+from memprog.report.figures.columns import padded
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]
-
-FloatArray = NDArray[np.float64]
+    from matplotlib.figure import Figure
 
 SIZE_INCHES = (13.0, 7.6)
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#bbbbbb")
@@ -35,7 +34,6 @@ READINGS = {"relative": MEASURED_RELATIVE, "one_quantum": OF_ONE_QUANTUM}
 
 def draw(figure: Figure, fig3: Fig3) -> None:
     """Draw six panels: waves above, steps below."""
-    figure.set_size_inches(*SIZE_INCHES)
     figure.set_layout_engine("constrained")
     (island, boundary, corrected), (distance, size, answer) = figure.subplots(2, 3)
     _draw_waves(island, fig3, "island", "a  Island, channel 1 nm")
@@ -73,8 +71,7 @@ def columns(fig3: Fig3) -> dict[str, FloatArray]:
                 name = f"measured_{reading}_{kind}_size_{size:g}_nm"
                 table[f"{name}_nearest_nm"] = found.nearest_nm[row]
                 table[f"{name}_farthest_nm"] = found.farthest_nm[row]
-    longest = max(len(column) for column in table.values())
-    return {name: np.pad(column, (0, longest - len(column)), constant_values=np.nan) for name, column in table.items()}
+    return padded(table)
 
 
 def facts(fig3: Fig3) -> dict[str, Any]:
@@ -181,8 +178,9 @@ def _draw_size(axes: Any, fig3: Fig3) -> None:
     axes.text(opens + 0.1, 160.0, "3", fontsize=8, color="0.4")
     axes.set_xlim(*fig3.sweep.size_nm[[0, -1]])
     axes.set_xlabel("size of the channel (nm)")
-    axes.legend(title="distance", frameon=False, fontsize=8, title_fontsize=8, loc="upper center")
+    axes.legend(title="distance", frameon=False, fontsize=8, title_fontsize=8, loc="upper left", ncols=3)
     _label_step(axes, f"e  Step against size, Debye length {fig3.sweep.debye_nm:.2f} nm")
+    axes.set_ylim(LEAST_PERCENT, 3000.0)
 
 
 def _draw_answer(axes: Any, steps: StepMap) -> None:

@@ -11,11 +11,15 @@ from memprog.chip import FloatArray
 from memprog.physics.channels import COMPLETE, PUBLISHED_SHAPE, Census, census, synthetic_maps
 from memprog.physics.denoise_table import DENOISE_TABLE, DenoiseTable
 from memprog.physics.phase_field import PUBLISHED_BIAS_EV, PUBLISHED_SCHEDULE, EnergyProfile, moments, published_profile
+from memprog.report.figures.columns import padded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SIZE_INCHES = (14.0, 7.0)
+SEED = 6
+"""What the map is drawn from, unless another is asked for."""
 MOMENTS = ("drawn", "relaxed", "in_pulse_1", "after_pulse_1", "in_pulse_2", "after_pulse_2")
 _TITLES = (
     "as drawn (synthetic)",
@@ -51,7 +55,7 @@ class Fig4:
     table: DenoiseTable
 
 
-def fig4(seed: int = 6) -> Fig4:
+def fig4(seed: int = SEED) -> Fig4:
     """Draw a map from the seed and carry it through the published schedule."""
     start = synthetic_maps(PUBLISHED_SHAPE, 1, np.random.default_rng(seed))
     maps = moments(start, PUBLISHED_SCHEDULE)[:, 0]
@@ -91,15 +95,6 @@ def columns(shown: Fig4) -> dict[str, FloatArray]:
     return padded(found)
 
 
-def padded(found: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    """Fill columns up to the longest with NaN."""
-    longest = max(len(column) for column in found.values())
-    return {
-        name: np.concatenate([column, np.full(longest - len(column), np.nan)]).astype(np.float64)
-        for name, column in found.items()
-    }
-
-
 def facts(shown: Fig4) -> dict[str, float | str]:
     """Say in numbers what the figure shows, and what it does not know."""
     found: dict[str, float | str] = {
@@ -134,7 +129,7 @@ def island_peak(phi: FloatArray) -> float:
 
 
 def draw(figure: Figure, shown: Fig4) -> None:
-    """Draw the maps above; energy, sections, chances and costs below. Made for about 14 x 7 inches."""
+    """Draw the maps above; energy, sections, chances and costs below."""
     figure.set_layout_engine("constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=[1.0, 1.1])
     above, below = grid[0].subgridspec(1, len(MOMENTS)), grid[1].subgridspec(1, 4)
@@ -153,9 +148,9 @@ def _draw_maps(figure: Figure, axes: list[Axes], shown: Fig4) -> None:
         axis.axhline(shown.section_row, color="white", linewidth=0.5, linestyle=":")
         numbers = f"width {shown.measured.main_width[at]:.1f}, area {shown.measured.main_area[at]:.0f}"
         axis.set_title(f"{title}\n{numbers}", fontsize="medium")
-        axis.set_xlabel("column / cells")
-    axes[0].set_ylabel("row / cells")
-    figure.colorbar(image, ax=axes, label="order parameter", shrink=0.85, pad=0.01)
+        axis.set_xlabel("column (cells)")
+    axes[0].set_ylabel("row (cells)")
+    figure.colorbar(image, ax=axes, label="order parameter", shrink=0.63, pad=0.01)
 
 
 def _draw_energy(axis: Axes, shown: Fig4) -> None:
@@ -164,11 +159,11 @@ def _draw_energy(axis: Axes, shown: Fig4) -> None:
     axis.plot(fine, profile.energy_at(fine) - profile.energy_ev[0], color="C0")
     axis.plot(profile.order, profile.energy_ev - profile.energy_ev[0], "o", color="C0", markersize=4)
     axis.set(xlabel="order parameter", title="energy profile, DFT and spline")
-    axis.set_ylabel("energy above oxide / eV", color="C0")
+    axis.set_ylabel("energy above oxide (eV)", color="C0")
     slope = axis.twinx()
     slope.plot(fine, profile.slope_at(fine), color="C3", linewidth=1.0)
     slope.axhline(0.0, color="C3", linewidth=0.5, linestyle=":")
-    slope.set_ylabel("slope / eV", color="C3")
+    slope.set_ylabel("slope (eV)", color="C3")
 
 
 def _draw_sections(axis: Axes, shown: Fig4) -> None:
@@ -181,7 +176,7 @@ def _draw_sections(axis: Axes, shown: Fig4) -> None:
     ):
         axis.plot(shown.maps[at, shown.section_row], color=color, label=label)
     axis.axhline(COMPLETE, color="0.5", linewidth=0.5, linestyle=":")
-    axis.set(xlabel="column / cells", ylabel="order parameter", title="across the main channel", ylim=(0, 1.32))
+    axis.set(xlabel="column (cells)", ylabel="order parameter", title="across the main channel", ylim=(0, 1.32))
     axis.legend(frameon=False, ncols=2, loc="upper center")
 
 
@@ -191,8 +186,8 @@ def _draw_chances(axis: Axes, shown: Fig4) -> None:
     for k, diameter in enumerate(_SHOWN_DIAMETERS):
         axis.plot(bias, shown.table.chance(np.array(diameter), bias), color=f"C{k}", label=f"{diameter:g} cells")
     _mark_biases(axis, shown)
-    axis.set(xlabel="bias of one pulse / eV", ylabel="chance to dissolve", title="islands, by diameter")
-    axis.legend(frameon=False, loc="lower right", fontsize="small")
+    axis.set(xlabel="bias of one pulse (eV)", ylabel="chance to dissolve", title="islands, by diameter")
+    axis.legend(loc="lower right", fontsize="small", framealpha=1.0, edgecolor="none")
 
 
 def _draw_costs(axis: Axes, shown: Fig4) -> None:
@@ -201,8 +196,8 @@ def _draw_costs(axis: Axes, shown: Fig4) -> None:
     axis.plot(bias, 100.0 * shown.table.area_cost(bias), label="area")
     axis.plot(bias, 100.0 * shown.table.conduction_cost(bias), label="conduction")
     _mark_biases(axis, shown)
-    axis.set(xlabel="bias of one pulse / eV", ylabel="lost / %", title="main channel, cost")
-    axis.legend(frameon=False, loc="lower right")
+    axis.set(xlabel="bias of one pulse (eV)", ylabel="lost (%)", title="main channel, cost")
+    axis.legend(loc="upper left", framealpha=1.0, edgecolor="none")
 
 
 def _mark_biases(axis: Axes, shown: Fig4) -> None:
