@@ -42,12 +42,14 @@ def fit_noise(
     scaled = (samples - np.median(samples)) / unit
     basis = drift_basis(count, 1)
     lines: tuple[Line, ...] = ()
-    wave = np.zeros(count)
+    wave, made = np.zeros(count), list[Fitted]()
     # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too.
     for limit in dict.fromkeys((0, min(1, most), most)):
-        fitted = fit_trace(scaled - wave, basis, limit)
-        lines = lines_in(fitted.residual + wave, interval_s)
+        fitted = fit_trace(scaled - wave, basis, limit, made)
+        lines, before = lines_in(fitted.residual + wave, interval_s), wave
         wave = hum(lines, count, interval_s)
+        if (wave != before).any():
+            made = []
     scaled = scaled - wave
     if lines:
         fitted = refit(fitted, scaled, basis)

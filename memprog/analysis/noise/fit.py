@@ -65,18 +65,21 @@ class Fitted:
         return self.look.log_likelihood - float(penalty) + colour_gain(self.residual)
 
 
-def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATORS) -> Fitted:
+def fit_trace(samples: FloatArray, basis: FloatArray, most: int, made: list[Fitted]) -> Fitted:
     """Fit no fluctuator, then one, and so on, and keep the best by the criterion.
 
     Args:
         samples: (n,) in any unit.
         basis: (n, functions) of the baseline; the first is constant.
         most: fluctuators at most.
+        made: fits to the same samples of no fluctuator, of one, and so on; those that are still missing are added.
     """
-    best = fit_count(samples, basis, 0, None)
-    last, reached, before = best, best.criterion, best.criterion
+    made += [] if made else [fit_count(samples, basis, 0, None)]
+    best = made[0]
+    reached, before = best.criterion, best.criterion
     for count in range(1, most + 1):
-        last = fit_count(samples, basis, count, last)
+        made += [] if len(made) > count else [fit_count(samples, basis, count, made[count - 1])]
+        last = made[count]
         if last.criterion > reached + CLEARLY and last.is_seen:
             best, reached = last, last.criterion
         # Colour is a strong rival of a few small fluctuators: one may lose to it where all of them win.
