@@ -19,8 +19,8 @@ MOST_FLUCTUATORS = 3
 CLEARLY = 10.0
 """Nats by which a further fluctuator must win. Real noise has heavier tails than the Gaussian rival's, which levels of
 a few per cent of the noise imitate: in the measured traces they won by 2 to 4 nats, those seen by eye by 60 or more."""
-BLUR_SIGNAL_TO_NOISE = 4.0
-"""Steps this far above the noise show whether a sample lies between two levels."""
+BLUR_SIGNAL_TO_NOISE = 1.0
+"""Steps this far above the noise show whether samples lie between two levels: not each one, but some hundred do."""
 _SEEN = 8.0
 """Samples for which each sum of steps must be seen where all steps are taken from jumps."""
 _PROMISING, _QUICK, _THOROUGH = 3, 12, 150
@@ -115,7 +115,7 @@ def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
         start = look.parameters.copy()
         start[shape.blur] = 0.2
         blurred = _climb(model, start, _THOROUGH, blurs=True)
-        look = blurred if blurred.log_likelihood > look.log_likelihood + 2.0 else look
+        look = blurred if blurred.log_likelihood > look.log_likelihood else look
     return Fitted(look=look)
 
 
@@ -148,7 +148,7 @@ def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": iterations, "ftol": 1e-11},
+        options={"maxiter": iterations, "ftol": 1e-9},
     )
     return model.look(found.x * scale)
 

@@ -13,6 +13,8 @@ from memprog.chip import FloatArray
 NORMAL_95 = 1.959964
 FEW_SWITCHINGS = 6.0
 """With fewer the dwell times are known to no better than a factor of two."""
+_INSIDE = (0.05, 0.95)
+"""Blur at which the curvature is taken at most: at its ends there is none to one side."""
 _BURSTS = 4.0
 """Three switchings in a row this many deviations above what the rates allow, and as many again."""
 
@@ -20,12 +22,13 @@ _BURSTS = 4.0
 def covariance(fitted: Fitted) -> FloatArray:
     """Invert the curvature of the log-likelihood, (size, size); infinite where it is flat.
 
-    A blur at its end is taken as known.
+    Blur is never taken as known: at an end it is looked at a little inside.
     """
-    model, top = fitted.look.likelihood, fitted.parameters
+    model, top = fitted.look.likelihood, fitted.parameters.copy()
     size = model.shape.size
     free = np.ones(size, dtype=bool)
-    free[model.shape.blur] = 0.01 < top[model.shape.blur] < 0.99
+    free[model.shape.blur] = model.shape.fluctuators > 0
+    top[model.shape.blur] = np.clip(top[model.shape.blur], *_INSIDE)
     scale = scales(model, top)
     curvature = np.zeros((size, size))
     for k in np.flatnonzero(free):
