@@ -68,7 +68,10 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
     shape = fitted.look.likelihood.shape
     base = fitted.look.likelihood.basis @ fitted.parameters[shape.drift]
     steady = base - base.mean()
-    path = fitted.look.states_mean() + base + hum(lines, count, interval_s)
+    slow = steady + hum(lines, count, interval_s)
+    path = fitted.look.states_mean() + base.mean() + slow
+    found = fluctuators_of(fitted, interval_s, unit)
+    order = sorted(range(len(found)), key=lambda k: -found[k].step.value)
     spectrum = welch_spectrum(residual * unit, interval_s)
     centred = residual - residual.mean()
     return Noise(
@@ -77,7 +80,7 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
         span_s=count * interval_s,
         mean=float(samples.mean()),
         drift=float(steady[-1] - steady[0]) * unit,
-        fluctuators=fluctuators_of(fitted, interval_s, unit),
+        fluctuators=tuple(found[k] for k in order),
         levels=_levels(fitted, float(base.mean()), unit, float(np.median(samples))),
         noise=_deviation(residual, unit),
         colour=_slope(spectrum),
@@ -88,6 +91,8 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
         blur=float(fitted.parameters[shape.blur]),
         spectrum=spectrum,
         path=path * unit + float(np.median(samples)),
+        slow=slow * unit,
+        high=(fitted.look.smoothed.states @ fitted.look.likelihood.on).T[order],
         residual=residual * unit,
     )
 

@@ -48,8 +48,8 @@ def covariance(fitted: Fitted) -> FloatArray:
     return np.asarray(known * np.outer(scale, scale))
 
 
-def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> tuple[Fluctuator, ...]:
-    """Give each fluctuator with its intervals, the largest step first.
+def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> list[Fluctuator]:
+    """Give each fluctuator with its intervals, in the order of the parameters.
 
     Args:
         fitted: the fit, to samples in ``unit``.
@@ -75,7 +75,7 @@ def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> tuple[Fluc
                 ),
             )
         )
-    return tuple(sorted(found, key=lambda one: -one.step.value))
+    return found
 
 
 def _step_estimate(fitted: Fitted, k: int, variance: float, unit: float) -> Estimate:
