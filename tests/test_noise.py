@@ -134,6 +134,8 @@ def test_unit_of_the_trace_does_not_matter() -> None:
         (np.ones(500), "no noise"),
         (np.append(np.zeros(500), np.nan), "sample 500"),
         (np.zeros((500, 2)), "too short"),
+        (np.append(np.zeros(500), 1e200), "cannot be computed"),
+        (np.append(np.zeros(500), 1e-310), "cannot be computed"),
     ],
 )
 def test_what_is_no_trace_is_refused(samples: FloatArray, said: str) -> None:

@@ -25,6 +25,8 @@ LEAST_SAMPLES = 500
 """Shorter stretches are left out: their fluctuators cannot be told from noise."""
 MOST_SAMPLES = 1_000_000
 """Of one stretch: 250 bytes of memory a sample and level squared."""
+MOST_USIEMENS = 1e12
+"""A million siemens: no cell, but a file that is damaged, or a converter that overflowed."""
 SAME_BIAS = 0.02
 """Plateaus whose bias differs by less than this share are pooled."""
 
@@ -126,14 +128,19 @@ def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> 
         for cut in cuts:
             inside = slice(cut.first, cut.last)
             # The mean, not each sample's bias: that carries the voltmeter's noise, in the measured traces 0.1 %.
-            conductance = np.asarray(current_a[inside], dtype=np.float64) / (scale * cut.bias_v) * 1e6
+            with np.errstate(over="ignore", invalid="ignore"):
+                conductance = np.asarray(current_a[inside], dtype=np.float64) / (scale * cut.bias_v) * 1e6
+                mean = conductance.mean()
             # Some benches count current out of the cell as positive: its amount is what the bias drives.
-            conductance *= -1.0 if conductance.mean() < 0 else 1.0
+            conductance *= -1.0 if mean < 0 else 1.0
             if not np.isfinite(conductance).all():
                 leave_out(f"{named}: not read")
                 break
             if np.ptp(conductance) == 0.0:
                 leave_out(f"{named}: all samples are the same at {cut.bias_v:.3g} V")
+                continue
+            if np.abs(conductance).max() > MOST_USIEMENS:
+                leave_out(f"{named}: beyond {MOST_USIEMENS:g} uS at {cut.bias_v:.3g} V")
                 continue
             if len(conductance) > MOST_SAMPLES:
                 raise InputError(

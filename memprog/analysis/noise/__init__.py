@@ -14,6 +14,8 @@ from memprog.errors import InputError
 __all__ = ["MOST_FLUCTUATORS", "Estimate", "Fluctuator", "Line", "Noise", "Spectrum", "analyse_noise", "fit_noise"]
 
 LEAST_SAMPLES = 200
+_LEAST_SPREAD = 1e-100
+"""Below it, and above its inverse, squares of squares are no numbers any more."""
 _MOST_DRIFT = 3
 """Highest power of time in the drift."""
 
@@ -109,6 +111,10 @@ def _checked(samples: FloatArray) -> FloatArray:
         raise InputError(f"sample {int((~np.isfinite(samples)).argmax())} of the trace is not a number")
     if np.ptp(samples) == 0.0:
         raise InputError("all samples of the trace are the same; there is no noise in it")
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(samples.std())
+    if not _LEAST_SPREAD < spread < 1.0 / _LEAST_SPREAD:
+        raise InputError(f"samples that spread by {spread:.3g} cannot be computed with")
     return np.asarray(samples, dtype=np.float64)
 
 

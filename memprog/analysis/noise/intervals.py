@@ -36,10 +36,12 @@ def covariance(fitted: Fitted) -> FloatArray:
         aside[k] = 0.05 * scale[k]
         (_, ahead), (_, behind) = model.slope(top + aside), model.slope(top - aside)
         curvature[k] = (behind - ahead) / 0.1 * scale
+    known = np.zeros((size, size))
+    if not np.isfinite(curvature).all():
+        return np.asarray(known + np.inf)
     inner = (curvature + curvature.T)[np.ix_(free, free)] / 2.0
     values, vectors = np.linalg.eigh(inner)
     spread = np.where(values > 1e-3, 1.0 / np.maximum(values, 1e-3), np.inf)
-    known = np.zeros((size, size))
     with np.errstate(invalid="ignore"):
         flat = ~np.isfinite(spread)
         inverse = (vectors[:, ~flat] * spread[~flat]) @ vectors[:, ~flat].T
@@ -110,11 +112,14 @@ def _comes_in_bursts(fitted: Fitted, k: int) -> bool:
     """
     shape, high = fitted.look.likelihood.shape, fitted.look.likelihood.on[:, k]
     pairs = fitted.look.smoothed.pairs
-    switches = np.einsum("nij,ij->n", pairs, np.abs(high[:, None] - high[None, :]))
-    seen = float((switches[2:] * switches[1:-1] * switches[:-2]).sum())
+    switching = pairs * np.abs(high[:, None] - high[None, :])
+    # Of neighbours together, not each alone: where the moment is uncertain, each of several samples may be the one.
+    onward = switching / np.maximum(pairs.sum(axis=2, keepdims=True), 1e-300)
+    row = np.einsum("nj,njk,nkl->n", switching[:-2].sum(axis=1), onward[1:-1], onward[2:], optimize=True)
+    seen = float(row.sum())
     up, down = float(np.exp(fitted.parameters[shape.up][k])), float(np.exp(fitted.parameters[shape.down][k]))
     settled = -float(np.expm1(-(up + down)))
-    expected = float(switches.sum()) * up * down * (settled / (up + down)) ** 2
+    expected = float(switching.sum()) * up * down * (settled / (up + down)) ** 2
     return bool(seen > expected + _BURSTS * (1.0 + np.sqrt(expected)))
 
 
