@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memprog.analysis.noise.colour import Line, Spectrum, hum, lines_in, welch_spectrum
-from memprog.analysis.noise.fit import MOST_FLUCTUATORS, Fitted, fit_trace, refit
+from memprog.analysis.noise.fit import CLEARLY, MOST_FLUCTUATORS, Fitted, fit_trace, refit
 from memprog.analysis.noise.intervals import NORMAL_95, fluctuators_of
 from memprog.analysis.noise.result import Estimate, Fluctuator, Noise
 from memprog.chip import FloatArray
@@ -45,11 +45,14 @@ def fit_noise(
     basis = drift_basis(count, 1)
     lines: tuple[Line, ...] = ()
     wave, made = np.zeros(count), list[Fitted]()
-    # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too.
-    for limit in dict.fromkeys((0, min(1, most), most)):
+    # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too, and
+    # where only all of them let enough of it be seen to make one of them, they are looked for once more.
+    for limit in (*dict.fromkeys((0, min(1, most), most)), most):
         fitted = fit_trace(scaled - wave, basis, limit, made)
         lines, before = lines_in(fitted.residual + wave, interval_s), wave
         wave = hum(lines, count, interval_s)
+        if limit == most and 0.5 * float((wave - before) @ (wave - before)) < CLEARLY * fitted.sigma**2:
+            break
         if (wave != before).any():
             made = []
     scaled = scaled - wave

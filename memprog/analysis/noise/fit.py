@@ -44,6 +44,11 @@ class Fitted:
         return self.look.likelihood.shape.fluctuators
 
     @property
+    def sigma(self) -> float:
+        """Deviation of the white noise."""
+        return float(np.exp(self.parameters[self.look.likelihood.shape.sigma]))
+
+    @property
     def is_seen(self) -> bool:
         """Whether every fluctuator stays in each of its levels for a sample or more: faster ones are but noise."""
         shape = self.look.likelihood.shape
