@@ -238,6 +238,7 @@ def noise_report() -> NoiseReport:
         unread=["u.npz, cell 0: not read"],
         pooled=[],
         trends={"tau_low": None, "tau_high": None},
+        picture=None,
     )
 
 

@@ -35,8 +35,15 @@ _TOGETHER = ("together", "traces", "tau low s", "tau high s", "scatter low", "sc
     show_default=True,
     help="Fluctuators at most that are looked for in one trace.",
 )
+@click.option(
+    "--picture",
+    "out",
+    type=config.FILE,
+    metavar="FILE.png|svg",
+    help="Draw trace, histogram, dwell times and spectrum; of several traces or stretches of bias, the first.",
+)
 @with_console
-def noise(console: Console, files: tuple[Path, ...], most: int) -> None:
+def noise(console: Console, files: tuple[Path, ...], most: int, out: Path | None) -> None:
     """Take measured traces of current apart: fluctuators, their steps and dwell times, drift, hum and noise.
 
     A TRACE is a .npz or .csv with time_s, bias_v and current_a, as memprog trace writes it. Every cell and every
@@ -44,7 +51,7 @@ def noise(console: Console, files: tuple[Path, ...], most: int) -> None:
     """
     from memprog.jobs.noise import analyse_files
 
-    console.show(analyse_files(files, most=most, listener=console.listen), _lines)
+    console.show(analyse_files(files, most=most, picture=out, listener=console.listen), _lines)
 
 
 def _lines(fields: Fields) -> list[str]:
@@ -56,6 +63,8 @@ def _lines(fields: Fields) -> list[str]:
             said = "depends on the bias" if found["significant"] else "no dependence on the bias seen"
             slope = f"{_estimate(found['slope_per_v'])} per V, p {found['p_value']:.2g}"
             lines.append(f"{name.replace('_', ' ')}: {said}, {slope}")
+    if fields["picture"]:
+        lines.append(f"picture: {fields['picture']}, of the first plateau")
     return [*lines, *(f"left out: {name}" for name in fields["unread"])]
 
 
