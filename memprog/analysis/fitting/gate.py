@@ -15,6 +15,11 @@ STOPPED = 5.0
 """A SET that went less than this part of its free way was stopped by the gate, a hundredth of the room short of it."""
 FAR = 0.1
 """It must have come from this share below, or it was there before."""
+STOP_SPREAD = 0.01
+"""How far stops of one cell and gate lie apart by themselves, as a share of where they are (assumption)."""
+OPENED_V = 0.2
+"""Stops with the gate hardly open say little of the gain."""
+OUTLIER = 3.0
 FEWEST_STOPS = 3
 """A cell with fewer is not counted."""
 FEWEST_GATES = 3
@@ -66,24 +71,41 @@ def fit_gates(steps: Steps, free: FloatArray, start: Gates) -> Gates:
     """Fit a line through one common threshold to where each cell's SETs ended."""
     at = stopped_by_gate(steps, free)
     cell, gate_v, ended, noise = steps.cell[at], steps.gate_v[at], steps.after[at], steps.noise[at]
-    counts = np.bincount(cell, minlength=len(start.gain))
-    if not (counts >= FEWEST_STOPS).any() or len(np.unique(gate_v)) < FEWEST_GATES:
+    if len(np.unique(gate_v)) < FEWEST_GATES:
         return start
     from scipy.optimize import minimize_scalar
 
+    counts = np.bincount(cell, weights=gate_v > gate_v.min() + OPENED_V, minlength=len(start.gain))
+    weight = 1.0 / (noise**2 + (STOP_SPREAD * ended) ** 2)
+
     def gains(threshold_v: float) -> tuple[FloatArray, float]:
-        over_v = np.maximum(gate_v - threshold_v, 1e-3)
-        # What differs from stop to stop is partly the reading, partly a share of the way.
-        weight = 1.0 / (noise**2 + (0.01 * ended) ** 2)
-        top = np.bincount(cell, weights=weight * ended * over_v, minlength=len(counts))
-        gain = top / np.maximum(np.bincount(cell, weights=weight * over_v**2, minlength=len(counts)), 1e-300)
+        over_v = gate_v - threshold_v
+        gain = _middles(cell, ended / over_v, weight * over_v**2, len(counts))
+        for _ in range(3):
+            # A stop far off the line was none, or a fluctuator came with it: it counts for ever less.
+            trust = weight / (1.0 + (ended - gain[cell] * over_v) ** 2 * weight / OUTLIER**2)
+            top = np.bincount(cell, weights=trust * ended * over_v, minlength=len(counts))
+            gain = top / np.maximum(np.bincount(cell, weights=trust * over_v**2, minlength=len(counts)), 1e-300)
         off = (ended - gain[cell] * over_v) ** 2 * weight
-        # A stop that lies far off was none, or had a fluctuator that came with it.
-        return gain, float(np.log1p(off / 9.0).sum())
+        return gain, float(np.log1p(off / OUTLIER**2).sum())
 
     most_v = float(gate_v.min()) - 0.01
     found = minimize_scalar(lambda v: gains(v)[1], bounds=(max(most_v - 2.0, 0.0), most_v), method="bounded")
     gain, _ = gains(float(found.x))
-    return Gates(
-        gain=np.where(counts >= FEWEST_STOPS, gain, np.nan), threshold_v=max(float(found.x), 0.0), told=True
-    )
+    seen = counts >= FEWEST_STOPS
+    if not seen.any():
+        return start
+    return Gates(gain=np.where(seen, gain, np.nan), threshold_v=float(found.x), told=True)
+
+
+def _middles(cell: IntArray, values: FloatArray, weight: FloatArray, cells: int) -> FloatArray:
+    """Weighted median of the values of each cell, (cells,); 1 where there is none."""
+    order = np.lexsort((values, cell))
+    cell, values, weight = cell[order], values[order], weight[order]
+    total = np.bincount(cell, weights=weight, minlength=cells)
+    before = np.cumsum(weight) - (np.cumsum(total) - total)[cell]
+    past = np.flatnonzero(before >= 0.5 * total[cell])
+    middle = np.ones(cells)
+    # The last one written is the first past the middle.
+    middle[cell[past[::-1]]] = values[past[::-1]]
+    return middle
