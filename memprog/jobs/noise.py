@@ -27,14 +27,31 @@ SAME_BIAS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """One cell under one bias."""
+class Stretch:
+    """One cell under one bias; ``cell`` counts within the file."""
 
     path: Path
+    cell: int
     place: tuple[int, int, int] | None
     plateau: Plateau
     first_s: float
     conductance_usiemens: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysed:
+    """What an analysis of files of traces found, stretch by stretch."""
+
+    files: Sequence[Mapping[str, Any]]
+    stretches: Sequence[Stretch]
+    found: Sequence[Noise]
+    unread: Sequence[str]
+
+    def report(self) -> NoiseReport:
+        """Pool what has the same bias, and tell everything."""
+        pooled, trends = _together(self.stretches, self.found)
+        entries = [_entry(stretch, noise) for stretch, noise in zip(self.stretches, self.found, strict=True)]
+        return NoiseReport(files=self.files, plateaus=entries, unread=self.unread, pooled=pooled, trends=trends)
 
 
 def analyse_files(
@@ -45,8 +62,13 @@ def analyse_files(
     Raises:
         InputError: a file cannot be read, or none has a stretch that is long enough.
     """
+    return analysed(paths, most=most, listener=listener).report()
+
+
+def analysed(paths: Sequence[Path], *, most: int = MOST_FLUCTUATORS, listener: Listener | None = None) -> Analysed:
+    """Analyse every cell and every plateau of bias in files of traces; raises as analyse_files."""
     files: list[dict[str, Any]] = []
-    stretches: list[_Stretch] = []
+    stretches: list[Stretch] = []
     unread: list[str] = []
     for path in paths:
         traces, digest = read_traces_and_hash(path)
@@ -61,17 +83,10 @@ def analyse_files(
         found.append(analyse_noise(stretch.conductance_usiemens, stretch.plateau.interval_s, most=most))
         share = count / len(stretches)
         (listener or ignore)(Progress(kind="round", stage="noise", cells=len(stretches), rounds=count, fraction=share))
-    pooled, trends = _together(stretches, found)
-    return NoiseReport(
-        files=files,
-        plateaus=[_entry(stretch, noise) for stretch, noise in zip(stretches, found, strict=True)],
-        unread=unread,
-        pooled=pooled,
-        trends=trends,
-    )
+    return Analysed(files=files, stretches=stretches, found=found, unread=unread)
 
 
-def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> Iterator[_Stretch]:
+def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> Iterator[Stretch]:
     """Cut each cell's trace at every change of bias; conductance at the mean bias of each stretch."""
     cuts = plateaus_of(traces.time_s, traces.bias_v, LEAST_SAMPLES)
     if not cuts:
@@ -99,10 +114,10 @@ def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> 
                 raise InputError(
                     f"{named}: {len(conductance)} samples under one bias; at most {MOST_SAMPLES} are analysed"
                 )
-            yield _Stretch(path, place, cut, float(traces.time_s[cut.first]), conductance)
+            yield Stretch(path, cell, place, cut, float(traces.time_s[cut.first]), conductance)
 
 
-def _entry(stretch: _Stretch, noise: Noise) -> dict[str, Any]:
+def _entry(stretch: Stretch, noise: Noise) -> dict[str, Any]:
     array, row, column = stretch.place or (None, None, None)
     return {
         "path": str(stretch.path),
@@ -136,7 +151,7 @@ def _entry(stretch: _Stretch, noise: Noise) -> dict[str, Any]:
     }
 
 
-def _together(stretches: Sequence[_Stretch], found: Sequence[Noise]) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+def _together(stretches: Sequence[Stretch], found: Sequence[Noise]) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     """Pool the largest fluctuator of each plateau by bias, and look for a trend over the biases."""
     seen = [
         (stretch.plateau.bias_v, noise.fluctuators[0])

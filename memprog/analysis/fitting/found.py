@@ -37,6 +37,12 @@ class Found:
         half = (self.estimate.high - self.estimate.low) / 2.0
         return bool(np.isfinite(half) and half <= WIDEST * abs(self.estimate.value))
 
+    def moved(self, key: str, by: float) -> Found:
+        """The same under another key, all of it higher by so much."""
+        ends = self.estimate
+        higher = Estimate(value=ends.value + by, low=ends.low + by, high=ends.high + by)
+        return Found(key=key, estimate=higher, cells=self.cells)
+
 
 def jackknife(
     fit: Callable[[Mask], Values], cell: IntArray, section: str = "simulation", whole: Values | None = None
