@@ -21,7 +21,7 @@ _ROLES = {
     "journal": ("", "-wal", "-shm", "-journal"),
 }
 """What a workspace is made of, and how the names of its files go on."""
-_INPUTS = ("weights", "profile", "name_or_file", "file", "files")
+_INPUTS = ("weights", "profile", "name_or_file", "file", "files", "base")
 
 Kept = tuple[str, str, Path]
 """Part of the workspace, or the option or argument; how a sentence names it; the file."""

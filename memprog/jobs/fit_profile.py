@@ -84,9 +84,8 @@ class _Sources:
 
     def words(self, kind: str) -> str:
         """Name the files of one kind, each with the beginning of its hash."""
-        return ", ".join(
-            f"{Path(self.told[number]['path']).name} {self.told[number]['sha256'][:16]}" for number in self.numbers(kind)
-        )
+        some = [self.told[number] for number in self.numbers(kind)]
+        return ", ".join(f"{Path(one['path']).name} {one['sha256'][:16]}" for one in some)
 
 
 def fit_profile(
@@ -144,7 +143,8 @@ def _fitted(
         found += [(one, "trace") for one in fit_noise(*_noise_arrays(analysis, kind), kind)]
     told = [(one, role) for one, role in found if one.is_told]
     if not told:
-        raise InputError(f"{', '.join(_names(sources))}: no number of a profile can be told from it; nothing was written")
+        names = ", ".join(_names(sources))
+        raise InputError(f"{names}: no number of a profile can be told from it; nothing was written")
     told = [*told, *_protocol(told, kind)]
     measured = {one.key: (one.estimate.value, _source(one, sources.words(role))) for one, role in told}
     written = profile_with(
@@ -234,9 +234,7 @@ def _noise_arrays(analysis: Analysed, kind: ChipProfile) -> tuple[Fluctuations, 
             "conductance": abs(noise.mean),
             "interval_s": noise.interval_s,
             # What memprog traced has the aperture of its reads; others are taken to sense all the time.
-            "aperture_s": noise.interval_s
-            if simulated[str(stretch.path)] is None
-            else kind.readout.aperture_ns * 1e-9,
+            "aperture_s": noise.interval_s if simulated[str(stretch.path)] is None else kind.readout.aperture_ns * 1e-9,
             "near": wandering(noise.residual, NEAR),
             "far": wandering(noise.residual, FAR),
         }

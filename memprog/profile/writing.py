@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from memprog import strict_yaml
 from memprog.errors import ProfileError
 from memprog.profile.reading import SECTIONS, parse_profile
 
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _WIDTH = 116
 DIGITS = 4
 """Digits that a measured number is written with: its interval is always wider."""
@@ -54,7 +56,9 @@ def _lines(tree: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for key, value in tree.items():
         if key == "description":
-            lines += ["description: >-", *textwrap.wrap(" ".join(value.split()), _WIDTH, initial_indent="  ", subsequent_indent="  ")]
+            words = " ".join(value.split())
+            folded = textwrap.wrap(words, _WIDTH, break_on_hyphens=False)
+            lines += ["description: >-", *(f"  {line}" for line in folded)]
         elif key in SECTIONS or key == "bias_table":
             lines += ["", f"{key}:", *(f"  {name}: {_flow(leaf)}" for name, leaf in value.items())]
         else:
@@ -67,7 +71,7 @@ def _flow(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
-        plain = value.isascii() and value.replace("_", "").isalpha() and strict_yaml.load(value) == value
+        plain = _WORD.fullmatch(value) and strict_yaml.load(value) == value
         return value if plain else json.dumps(value, ensure_ascii=True)
     if isinstance(value, float) and math.isfinite(value):
         return _number(value)

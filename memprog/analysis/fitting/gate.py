@@ -55,9 +55,7 @@ class Gates:
 
 def first_gates(cells: int, simulation: Simulation) -> Gates:
     """What is believed before anything is measured."""
-    return Gates(
-        gain=np.full(cells, simulation.set_gate_usiemens_per_v), threshold_v=simulation.set_gate_threshold_v
-    )
+    return Gates(gain=np.full(cells, simulation.set_gate_usiemens_per_v), threshold_v=simulation.set_gate_threshold_v)
 
 
 def stopped_by_gate(steps: Steps, free: FloatArray) -> Mask:

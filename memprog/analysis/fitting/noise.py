@@ -90,7 +90,7 @@ def fit_traps(seen: Fluctuations, simulation: Simulation) -> Values:
     return found | _dwells(same)
 
 
-def _dwells(same: Fluctuations) -> Values:
+def _dwells(same: Fluctuations) -> dict[str, float]:
     """What dwell times say of one and the same trap of each cell at several biases."""
     count = int(same.cell.max()) + 1
     log_tau, bias_v = np.log(same.tau_s), np.abs(same.bias_v)
@@ -98,7 +98,8 @@ def _dwells(same: Fluctuations) -> Values:
     total = np.maximum(np.bincount(same.cell, weights=weight, minlength=count), 1e-300)
 
     def aside(values: FloatArray) -> FloatArray:
-        return np.asarray(values - (np.bincount(same.cell, weights=weight * values, minlength=count) / total)[same.cell])
+        middle = np.bincount(same.cell, weights=weight * values, minlength=count) / total
+        return np.asarray(values - middle[same.cell])
 
     off_v, off = aside(bias_v), aside(log_tau[1])
     found: dict[str, float] = {}
@@ -118,7 +119,7 @@ def _dwells(same: Fluctuations) -> Values:
     return found | _ends(middle[np.isfinite(middle)], quickest, slowest)
 
 
-def _ends(decades: FloatArray, quickest: float, slowest: float) -> Values:
+def _ends(decades: FloatArray, quickest: float, slowest: float) -> dict[str, float]:
     """Ends of evenly spread logarithms of dwell times, where they lie within what can be seen."""
     found = {}
     inside = decades[(decades > quickest) & (decades < slowest)]

@@ -116,7 +116,7 @@ def _shares(history: History, kind: ChipProfile, at: IntArray, run: IntArray) ->
         cell=cell,
         share=share,
         variance=rest / np.maximum(count - 2, 1) / square,
-        weight=np.bincount(owner, weights=each**2, minlength=runs),
+        weight=np.asarray(np.bincount(owner, weights=each**2, minlength=runs), dtype=np.float64),
     )
 
 

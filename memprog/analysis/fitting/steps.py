@@ -128,10 +128,10 @@ def history_of(logs: Sequence[PulseLog]) -> History:
     _, cell = np.unique(places, axis=0, return_inverse=True)
     cell = cell.ravel()
     order = np.argsort(cell, kind="stable")
-    kept = {name: joined[name][order] for name in _KEPT}
+    kept: dict[str, Any] = {name: joined[name][order] for name in _KEPT}
     kept["conductance"] = kept.pop("readback_usiemens")
     cell = cell[order]
-    return History(cell=cell, first=np.diff(cell, prepend=-1) > 0, **kept)
+    return History(cell=cell.astype(np.int64), first=np.diff(cell, prepend=-1) > 0, **kept)
 
 
 _KEPT = ("bias", "amplitude_v", "gate_v", "width_ns", "readback_usiemens", "time_s")

@@ -12,7 +12,7 @@ import numpy as np
 
 from memprog.analysis.fitting.found import Values
 from memprog.analysis.fitting.steps import Steps, step_of
-from memprog.chip import FloatArray, Mask
+from memprog.chip import FloatArray, IntArray, Mask
 from memprog.profile import Simulation
 
 CLEAR = 6.0
@@ -73,9 +73,7 @@ class Population:
 
 def first_population(cells: int, simulation: Simulation) -> Population:
     """What is believed before anything is measured."""
-    middle = np.array(
-        [simulation.set_threshold_v, simulation.reset_threshold_v, np.log(simulation.switching_slope_v)]
-    )
+    middle = np.array([simulation.set_threshold_v, simulation.reset_threshold_v, np.log(simulation.switching_slope_v)])
     return Population(
         own=np.repeat(middle[:, None], cells, axis=1),
         middle=middle,
@@ -147,12 +145,14 @@ def _improved(steps: Steps, room: FloatArray, now: Population, simulation: Simul
     bounded = np.clip(moved, [[-0.3], [-0.3], [-0.5]], [[0.3], [0.3], [0.5]])
     cell_own = now.own + bounded
     tells = weight > 0
-    counted = np.stack([np.bincount(steps.cell[tells & side], minlength=cells) for side in (steps.raises, ~steps.raises)])
+    sides = (tells & steps.raises, tells & ~steps.raises)
+    counts = np.stack([np.bincount(steps.cell[side], minlength=cells) for side in sides])
     scatter = _scatter(off, weight, (steps.noise / shown) ** 2, block, precision, now.scatter)
-    return _told(replace(now, powers=np.clip(now.powers + powers, 0.0, 3.0), scatter=scatter), cell_own, inverse, counted)
+    moved_on = replace(now, powers=np.clip(now.powers + powers, 0.0, 3.0), scatter=scatter)
+    return _told(moved_on, cell_own, np.asarray(inverse, dtype=np.float64), counts.astype(np.int64))
 
 
-def _told(now: Population, own: FloatArray, covariance: FloatArray, counts: FloatArray) -> Population:
+def _told(now: Population, own: FloatArray, covariance: FloatArray, counts: IntArray) -> Population:
     """What the population is like, by the cells that were seen; the two thresholds share one spread."""
     counted = counts >= FEWEST_STEPS
     middle, variance, weights = now.middle.copy(), np.zeros(3), np.zeros(3)
@@ -182,7 +182,7 @@ def _scatter(
     return float(np.sqrt(max(left * kept.sum() / max(kept.sum() - used * share, 1.0), 1e-4)))
 
 
-def _sums(cell: FloatArray, cells: int, one: FloatArray, other: FloatArray, weight: FloatArray) -> FloatArray:
+def _sums(cell: IntArray, cells: int, one: FloatArray, other: FloatArray, weight: FloatArray) -> FloatArray:
     """Weighted sums of products over the pulses of each cell: (a, n) and (b, n) to (cells, a, b)."""
     found = np.empty((cells, len(one), len(other)))
     for a in range(len(one)):

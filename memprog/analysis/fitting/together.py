@@ -46,11 +46,13 @@ def fit_logs(logs: Sequence[PulseLog], kind: ChipProfile) -> tuple[Found, ...]:
         return dict(some[0].values()) | dict(some[1].values())
 
     whole = dict(population.values()) | dict(gates.values())
-    varied = {
-        "switching_state_exponent": float(np.ptp(np.log(np.maximum(steps.before, 1e-3)))) > 1.0 if len(steps) else False,
-        "switching_width_exponent": len(np.unique(steps.width_ns)) > 1,
-    }
-    switching = [one for one in jackknife(again, steps.cell, whole=whole) if varied.get(one.key.split(".")[1], True)]
+    # A width or a state that never changed says nothing of its exponent.
+    idle = set()
+    if len(steps) == 0 or np.ptp(np.log(np.maximum(steps.before, 1e-3))) < 1.0:
+        idle.add("simulation.switching_state_exponent")
+    if len(np.unique(steps.width_ns)) < 2:
+        idle.add("simulation.switching_width_exponent")
+    switching = [one for one in jackknife(again, steps.cell, whole=whole) if one.key not in idle]
     runs = runs_of(history, kind)
     return (*switching, *jackknife(lambda keep: fit_relaxation(runs.take(keep)), runs.cell))
 
@@ -71,7 +73,8 @@ def fit_noise(seen: Fluctuations, quiet: Quiet, kind: ChipProfile) -> tuple[Foun
 def _once(
     steps: Steps, population: Population, gates: Gates, simulation: Simulation, *, begun: bool, rounds: int
 ) -> tuple[Population, Gates]:
-    population = fit_switching(steps, _room(steps, gates, simulation), simulation, population, begun=begun, rounds=rounds)
+    room = _room(steps, gates, simulation)
+    population = fit_switching(steps, room, simulation, population, begun=begun, rounds=rounds)
     return population, fit_gates(steps, np.exp(population.log_step(steps, simulation)), gates)
 
 
