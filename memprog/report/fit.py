@@ -14,20 +14,20 @@ from memprog.report.base import Report
 class ProfileFitReport(Report):
     """A profile fitted to measurements: what was replaced, and what the measurements could not tell.
 
-    ============== ============ ============================================================================
-    field          type         meaning
-    ============== ============ ============================================================================
-    profile        str          name of the profile that was written
-    profile_sha256 str          hash of every value and note in it
-    path           str          its file
-    base           str          name of the profile that it differs from
-    base_sha256    str          hash of every value and note in that
-    files          list         objects: path, kind (pulse log, sweep or trace), sha256, cells
-    fitted         list         objects: key (section.name), before (the base's value), value, low, high (95 %
-                                interval), cells (that told), files (numbers of ``files`` from 0)
-    kept           list         objects: key, reason: what was looked for, and why the base's value stayed
-    unread         list of str  traces of cells that were not read, and stretches too short to be analysed
-    ============== ============ ============================================================================
+    =============== ============ ============================================================================
+    field           type         meaning
+    =============== ============ ============================================================================
+    profile         str          name of the profile that was written
+    profile_sha256  str          hash of every value and note in it
+    path            str          its file
+    base            str          name of the profile that it differs from
+    base_sha256     str          hash of every value and note in that
+    files           list         objects: path, kind (pulse log, sweep or trace), sha256, cells
+    fitted          list         objects: key (section.name), before (the base's value), value, low, high (95 %
+                                 interval), cells (that told), files (numbers of ``files`` from 0)
+    kept            list         objects: key, reason: what was looked for, and why the base's value stayed
+    unread          list of str  traces of cells that were not read, and stretches too short to be analysed
+    =============== ============ ============================================================================
     """
 
     profile: str
