@@ -27,6 +27,8 @@ RAMP = (0.75, 1.4)
 """Ends of a ramp, as shares of the amplitude at which cells are believed to switch."""
 NOISE_READINGS = 16
 NOISE_APART_S = 0.05
+NOISE_READINGS_BETWEEN = 6
+"""After each sub-threshold pulse: enough to tell whether a cell still fluctuates as it did before."""
 AGES_S = tuple(float(age) for age in np.round(np.geomspace(0.1, 100.0, 10), 6))
 """When relaxation is read, after the pulse."""
 STATES = (0.05, 0.5, 0.95)
@@ -97,6 +99,7 @@ class Planner:
         most_v = min(1.2 * self._first[Bias.RESET], self._limits.sub_threshold_max_v)
         for volts in np.linspace(0.25 * most_v, most_v, STEPS).tolist():
             yield Step(stage=stage, shot=self._shot(Bias.SUB_THRESHOLD, volts))
+            yield from noise[:NOISE_READINGS_BETWEEN]
         yield from noise
 
     def _ages(self) -> Iterator[Step]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from memprog.analysis.fitting.dissolving import fit_dissolving, ramps_of
 from memprog.analysis.fitting.found import Found, Values, jackknife
 from memprog.analysis.fitting.gate import Gates, first_gates, fit_gates
 from memprog.analysis.fitting.noise import Fluctuations, Quiet, fit_slow_noise, fit_traps, fit_white_noise
@@ -53,8 +54,10 @@ def fit_logs(logs: Sequence[PulseLog], kind: ChipProfile) -> tuple[Found, ...]:
     if len(np.unique(steps.width_ns)) < 2:
         idle.add("simulation.switching_width_exponent")
     switching = [one for one in jackknife(again, steps.cell, whole=whole) if one.key not in idle]
-    runs = runs_of(history, kind)
-    return (*switching, *jackknife(lambda keep: fit_relaxation(runs.take(keep)), runs.cell))
+    runs, ramps = runs_of(history, kind), ramps_of(history, kind)
+    relaxation = jackknife(lambda keep: fit_relaxation(runs.take(keep)), runs.cell)
+    dissolving = jackknife(lambda keep: fit_dissolving(ramps.take(keep), simulation), ramps.cell)
+    return (*switching, *relaxation, *dissolving)
 
 
 def fit_noise(seen: Fluctuations, quiet: Quiet, kind: ChipProfile) -> tuple[Found, ...]:
