@@ -16,18 +16,18 @@ from memprog.jobs.logged import Shot
 from memprog.jobs.pulse import gate_ending_at_v, memristor_usiemens
 from memprog.profile import ChipProfile, Limits
 
-STEPS = 12
+STEPS = 16
 """Pulses of one ramp."""
 WIDTHS = 6
 CYCLES = 12
 """Repetitions of one and the same SET and RESET, for what differs from cycle to cycle."""
 STRONG = {Bias.SET: 0.85, Bias.RESET: 0.95}
 """Share of the limit that brings a cell to a state, whatever it was; in RESET the transistor takes a part."""
-RAMP = (0.75, 1.4)
+RAMP = (0.6, 1.4)
 """Ends of a ramp, as shares of the amplitude at which cells are believed to switch."""
 NOISE_READINGS = 16
 NOISE_APART_S = 0.05
-NOISE_READINGS_BETWEEN = 6
+NOISE_READINGS_BETWEEN = 10
 """After each sub-threshold pulse: enough to tell whether a cell still fluctuates as it did before."""
 AGES_S = tuple(float(age) for age in np.round(np.geomspace(0.1, 100.0, 10), 6))
 """When relaxation is read, after the pulse."""

@@ -20,6 +20,10 @@ STOP_SPREAD = 0.01
 OPENED_V = 0.2
 """Stops with the gate hardly open say little of the gain."""
 OUTLIER = 3.0
+NEAR = 2.0
+"""Within such a factor a ceiling is known from the start (assumption): a weak SET deep down is no stop."""
+AGAIN = 0.1
+"""A free SET would do at least this part of what an equal one did before it."""
 FEWEST_STOPS = 3
 """A cell with fewer is not counted."""
 FEWEST_GATES = 3
@@ -58,16 +62,29 @@ def first_gates(cells: int, simulation: Simulation) -> Gates:
     return Gates(gain=np.full(cells, simulation.set_gate_usiemens_per_v), threshold_v=simulation.set_gate_threshold_v)
 
 
-def stopped_by_gate(steps: Steps, free: FloatArray) -> Mask:
-    """SETs (n,) that the gate ended; ``free`` is how far they would have gone, uS."""
+def stopped_by_gate(steps: Steps, free: FloatArray, believed: Gates) -> Mask:
+    """SETs (n,) that the gate ended, near where it is believed to; ``free`` is how far they would have gone, uS."""
     change = steps.change
     far = (change > FAR * steps.after) & (change > 5.0 * steps.noise)
-    return np.asarray(steps.raises & far & (free > STOPPED * change))
+    least = believed.ceiling(steps.cell, steps.gate_v - OPENED_V) / NEAR
+    most = believed.ceiling(steps.cell, steps.gate_v + OPENED_V) * NEAR
+    near = (steps.after > least) & (steps.after < most)
+    return np.asarray(steps.raises & far & near & (free > STOPPED * change))
 
 
-def fit_gates(steps: Steps, free: FloatArray, start: Gates) -> Gates:
-    """Fit a line through one common threshold to where each cell's SETs ended."""
-    at = stopped_by_gate(steps, free)
+def stopped_twice(steps: Steps) -> Mask:
+    """SETs (n,) that did next to nothing right after an equal one that did a lot: stopped, whatever is believed."""
+    equal = np.append(False, steps.cell[1:] == steps.cell[:-1]) & steps.raises & np.roll(steps.raises, 1)
+    for values in (steps.across_v, steps.gate_v, steps.width_ns):
+        equal &= values == np.roll(values, 1)
+    change, noise = steps.change, steps.noise
+    before = np.roll(change, 1)
+    small = np.abs(change) < np.maximum(AGAIN * before, noise)
+    return np.asarray(equal & small & (before > FAR * steps.after) & (before > 5.0 * noise))
+
+
+def fit_gates(steps: Steps, at: Mask, start: Gates) -> Gates:
+    """Fit a line through one common threshold to where the gate stopped SETs ``at`` (n,) of each cell."""
     cell, gate_v, ended, noise = steps.cell[at], steps.gate_v[at], steps.after[at], steps.noise[at]
     if len(np.unique(gate_v)) < FEWEST_GATES:
         return start

@@ -15,14 +15,16 @@ from memprog.analysis.fitting.steps import Steps, step_of
 from memprog.chip import FloatArray, IntArray, Mask
 from memprog.profile import Simulation
 
-CLEAR = 6.0
-"""A step counts that should be so many times what noise alone would show."""
+CLEAR = 10.0
+"""A step counts that should be so many times what noise alone shows: fluctuators now and then show far more."""
 ROOM_SHARE = 1.0
 """One that should use up more of its room than this says little of its size."""
 OUTLIER = 4.0
 """Deviations beyond which a step is no cycle-to-cycle scatter: a fluctuator came, went or was completed."""
 FEWEST_STEPS = 4
 """A cell with fewer clear steps is not counted."""
+WILDEST = 1.5
+"""A larger scatter, in e-folds, means that these steps follow another law; nothing is told then (assumption)."""
 ROUNDS = 60
 """Of estimation; what is left to move by then is far below the intervals."""
 WARM_ROUNDS = 20
@@ -61,7 +63,7 @@ class Population:
         """The numbers of a profile; polarities that were not seen are left out."""
         seen = self.counted.sum(axis=1)
         found = {key: float(self.middle[k]) for k, key in enumerate(_KEYS[:2]) if seen[k] > 1}
-        if not found:
+        if not found or self.scatter > WILDEST:
             return {}
         found["threshold_spread_v"] = float(self.spread[0])
         found["switching_slope_v"] = float(np.exp(self.middle[2]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from memprog.analysis.fitting.dissolving import fit_dissolving, ramps_of
 from memprog.analysis.fitting.found import Found, Values, jackknife
-from memprog.analysis.fitting.gate import Gates, first_gates, fit_gates
+from memprog.analysis.fitting.gate import Gates, first_gates, fit_gates, stopped_by_gate, stopped_twice
 from memprog.analysis.fitting.noise import Fluctuations, Quiet, fit_slow_noise, fit_traps, fit_white_noise
 from memprog.analysis.fitting.relaxation import fit_relaxation, runs_of
 from memprog.analysis.fitting.steps import Steps, history_of, steps_of
@@ -39,6 +39,7 @@ def fit_logs(logs: Sequence[PulseLog], kind: ChipProfile) -> tuple[Found, ...]:
     steps = steps_of(history, kind)
     cells, simulation = history.cells, kind.simulation
     population, gates = first_population(cells, simulation), first_gates(cells, simulation)
+    gates = fit_gates(steps, stopped_twice(steps), gates)
     for turn in range(TURNS):
         population, gates = _once(steps, population, gates, simulation, begun=turn > 0, rounds=ROUNDS)
 
@@ -78,7 +79,8 @@ def _once(
 ) -> tuple[Population, Gates]:
     room = _room(steps, gates, simulation)
     population = fit_switching(steps, room, simulation, population, begun=begun, rounds=rounds)
-    return population, fit_gates(steps, np.exp(population.log_step(steps, simulation)), gates)
+    free = np.exp(population.log_step(steps, simulation))
+    return population, fit_gates(steps, stopped_by_gate(steps, free, gates), gates)
 
 
 def _room(steps: Steps, gates: Gates, simulation: Simulation) -> FloatArray:
