@@ -50,7 +50,6 @@ _LOGS = (
     "relaxation_fraction_per_decade",
     "relaxation_spread_per_decade",
     "channel_dissolve_v",
-    "channel_dissolve_spread_v",
 )
 _TRACES = (
     "trap_relative_amplitude",
@@ -66,6 +65,7 @@ _SILENT = {
     "simulation.relaxation_floor_usiemens": "what large pulses leave to relax hides it",
     "simulation.trap_saturation_usiemens": "traces of one conductance say nothing of how steps grow with it",
     "simulation.channel_create_max": "a trace shows a fluctuator only where it switches within the trace",
+    "simulation.channel_dissolve_spread_v": "too few cells fluctuate often enough to tell how they differ",
     "simulation.transistor_usiemens_per_v": "a reading shows memristor and transistor as one",
 }
 """What is not looked for, though it matters, and why."""

@@ -1,8 +1,9 @@
-"""At which voltage sub-threshold pulses dissolve what makes a cell fluctuate, and how much that differs.
+"""At which voltage sub-threshold pulses dissolve what makes a cell fluctuate.
 
-A cell that fluctuates is read in runs between sub-threshold pulses that become stronger. The first quiet run tells
-which pulse it was (a later one may have made the cell fluctuate anew); cells that fluctuate to the end count as what
-they are, stronger than all of them. Cells that hardly ever switch would fall quiet by chance and are left out.
+A cell that fluctuates is read in runs between sub-threshold pulses that become stronger. The first quiet run
+that two loud ones do not follow tells which pulse it was (a later one may have made the cell fluctuate anew); cells
+that fluctuate to the end count as what they are, stronger than all of them. Cells that hardly ever switch would fall
+quiet by chance and are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ LOUD = 4.0
 BUSY_READINGS = 5
 """A cell must fluctuate in every so many readings before a ramp: else it falls quiet by chance."""
 _GRID = 25
-_OTHERS = -2.0
+_SPREAD_DOUBT = 0.2
+"""How well the spread from channel to channel is believed, in e-folds: a few dozen cells cannot tell it."""
+_OTHERS = -1.5
 """Log odds, expected, of a ramp that tells of something else."""
 
 
@@ -63,9 +66,12 @@ def ramps_of(history: History, kind: ChipProfile) -> Ramps:
     access = Access.of(kind)
     opened = access.usiemens(history.gate_v[pulses])
     share = opened / (opened + access.memristor(history.conductance[pulses - 1]))
-    across_v, silent = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    across_v, silent = np.full(shape, np.nan), np.ones((shape[0], shape[1] + 2), dtype=bool)
     across_v[ramp, place] = history.amplitude_v[pulses] * share
     silent[ramp, place] = quiet[after]
+    # A run that two loud ones follow was quiet by chance; beyond the last pulse nothing speaks against it.
+    silent = silent[:, :-2] & (silent[:, 1:-1] | silent[:, 2:])
+    silent &= np.isfinite(across_v)
     gone = np.where(silent.any(axis=1), silent.argmax(axis=1), np.bincount(ramp))
     told = loud[before[begins]] & np.isfinite(across_v[:, 0])
     found = Ramps(cell=history.cell[pulses[begins]], across_v=across_v, gone=gone)
@@ -73,7 +79,7 @@ def ramps_of(history: History, kind: ChipProfile) -> Ramps:
 
 
 def fit_dissolving(ramps: Ramps, simulation: Simulation) -> Values:
-    """Middle and spread of the voltage, by maximum likelihood; how sharp it is for one channel stays as believed."""
+    """Middle of the voltage, the most likely one; how sharp it is and how it differs stay about as believed."""
     if len(np.unique(ramps.cell)) < FEWEST_CELLS:
         return {}
     from scipy.optimize import minimize
@@ -95,12 +101,13 @@ def fit_dissolving(ramps: Ramps, simulation: Simulation) -> Values:
         # Some are none of it: a fluctuator that fell silent by itself, or another that came.
         other = 1.0 / (1.0 + np.exp(-parameters[2]))
         likely = (1.0 - other) * np.exp(log_chance) @ weight + other / (volts.shape[1] + 1.0)
-        return float(0.5 * (parameters[2] - _OTHERS) ** 2 - np.log(likely).sum())
+        believed = ((parameters[1] - start[1]) / _SPREAD_DOUBT) ** 2 + (parameters[2] - _OTHERS) ** 2
+        return float(0.5 * believed - np.log(likely).sum())
 
     spread_v = max(simulation.channel_dissolve_spread_v, 0.02)
     start = np.array([simulation.channel_dissolve_v, np.log(spread_v), _OTHERS])
     found = minimize(against, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-2})
-    return {"channel_dissolve_v": float(found.x[0]), "channel_dissolve_spread_v": float(np.exp(found.x[1]))}
+    return {"channel_dissolve_v": float(found.x[0])}
 
 
 def _runs(history: History, kind: ChipProfile) -> tuple[IntArray, Mask, Mask]:
