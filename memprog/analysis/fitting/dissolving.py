@@ -24,10 +24,13 @@ LOUD = 4.0
 BUSY_READINGS = 5
 """A cell must fluctuate in every so many readings before a ramp: else it falls quiet by chance."""
 _GRID = 25
-_SPREAD_DOUBT = 0.2
-"""How well the spread from channel to channel is believed, in e-folds: a few dozen cells cannot tell it."""
+_GOES_ON = 0.7
+"""Chance that a fluctuator which falls silent by itself is loud for one run more (assumption)."""
 _OTHERS = -1.5
-"""Log odds, expected, of a ramp that tells of something else."""
+"""Log odds, expected, of a ramp that tells of something else (assumption)."""
+_DOUBTS = np.array([0.4, 0.5])
+"""How well the logarithm of the spread from channel to channel and those log odds are believed (assumption): a few
+dozen cells tell neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,6 +94,7 @@ def fit_dissolving(ramps: Ramps, simulation: Simulation) -> Values:
     normal = np.linspace(-4.0, 4.0, _GRID)
     weight = np.exp(-0.5 * normal**2)
     weight /= weight.sum()
+    by_itself = (1.0 - _GOES_ON) * _GOES_ON**ramps.gone
 
     def against(parameters: FloatArray) -> float:
         own_v = parameters[0] + np.exp(parameters[1]) * normal
@@ -100,9 +104,9 @@ def fit_dissolving(ramps: Ramps, simulation: Simulation) -> Values:
         log_chance += np.where(last[..., None], excess + kept, 0.0).sum(axis=1)
         # Some are none of it: a fluctuator that fell silent by itself, or another that came.
         other = 1.0 / (1.0 + np.exp(-parameters[2]))
-        likely = (1.0 - other) * np.exp(log_chance) @ weight + other / (volts.shape[1] + 1.0)
-        believed = ((parameters[1] - start[1]) / _SPREAD_DOUBT) ** 2 + (parameters[2] - _OTHERS) ** 2
-        return float(0.5 * believed - np.log(likely).sum())
+        likely = (1.0 - other) * np.exp(log_chance) @ weight + other * by_itself
+        believed = ((parameters[1:] - start[1:]) / _DOUBTS) ** 2
+        return float(0.5 * believed.sum() - np.log(likely).sum())
 
     spread_v = max(simulation.channel_dissolve_spread_v, 0.02)
     start = np.array([simulation.channel_dissolve_v, np.log(spread_v), _OTHERS])
