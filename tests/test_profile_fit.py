@@ -485,9 +485,9 @@ def test_chips_of_the_fitted_kind_are_programmed_like_those_of_the_hidden_one(
     hidden = Outcome.of(hidden_text(changes, protocol), (2, 3), tmp_path / "hidden")
     alike = Outcome.of(fitted, (102, 103), tmp_path / "fitted")
     believed = Outcome.of(hidden_text({}, protocol), (102, 103), tmp_path / "believed")
-    # 95 or so of 8,192 cells fluctuate at the end: a tenth of them is chance.
+    # 300 or so of 8,192 cells fluctuate at the end, the slowest and the hardest to dissolve: the tails of what differs.
     within = {"pulses_per_cell": 0.15, "yield_fraction": 0.02, "noise_usiemens": 0.15, "fluctuating_fraction": 0.3}
     ratios = alike.over(hidden)
     assert {key: abs(ratios[key] - 1.0) < within[key] for key in within} == dict.fromkeys(within, True), ratios
     # Without the fit it is another chip.
-    assert abs(believed.over(hidden)["pulses_per_cell"] - 1.0) > 0.12
+    assert abs(believed.over(hidden)["noise_usiemens"] - 1.0) > 0.12

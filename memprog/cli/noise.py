@@ -48,7 +48,7 @@ def noise(console: Console, files: tuple[Path, ...], most: int, out: Path | None
 
     With --fit, a profile named as its file is written whose fluctuators (step, dwell times, how they depend on the
     bias), slow and white noise are those of the traces, as far as they tell; all else is as in the base. That takes
-    traces of eight cells or more.
+    eight traces or more; how cells differ is told only by traces that name them, as those of memprog do.
     """
     if out is not None:
         from memprog.jobs.fit_profile import fit_noise_profile

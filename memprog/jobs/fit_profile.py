@@ -60,6 +60,12 @@ _TRACES = (
     "trap_bias_decay_per_v",
     "flicker_usiemens",
 )
+_DIFFERENCES = (
+    "simulation.trap_amplitude_spread",
+    "simulation.trap_dwell_min_s",
+    "simulation.trap_dwell_max_s",
+    "simulation.trap_dwell_ratio_decades",
+)
 _SILENT = {
     "readout.white_noise_relative": "cells of one conductance cannot tell noise that grows with it from other noise",
     "simulation.relaxation_floor_usiemens": "what large pulses leave to relax hides it",
@@ -141,7 +147,10 @@ def _fitted(
         analysis = analysed(sources.traces, most=most, listener=listener)
         sources.told += [_trace_facts(one) for one in analysis.files]
         unread = analysis.unread
-        found += [(one, "trace") for one in fit_noise(*_noise_arrays(analysis, kind), kind)]
+        # Traces that do not say of which cell they are may be of one: they say nothing of how cells differ.
+        hidden = () if all(stretch.place for stretch in analysis.stretches) else _DIFFERENCES
+        told_by_traces = fit_noise(*_noise_arrays(analysis, kind), kind)
+        found += [(one, "trace") for one in told_by_traces if one.key not in hidden]
     told = [(one, role) for one, role in found if one.is_told]
     if not told:
         names = ", ".join(_names(sources))
@@ -223,7 +232,6 @@ def _names(sources: _Sources) -> list[str]:
 def _noise_arrays(analysis: Analysed, kind: ChipProfile) -> tuple[Fluctuations, Quiet]:
     """What the fits need of every stretch, as arrays."""
     places = {key: number for number, key in enumerate(dict.fromkeys((s.path, s.cell) for s in analysis.stretches))}
-    simulated = {one["path"]: one["simulated"] for one in analysis.files}
     both = list(zip(analysis.stretches, analysis.found, strict=True))
     seen = [_fluctuation(places, stretch, noise) for stretch, noise in both if _has_step(noise)]
     long = [(s, n) for s, n in both if len(n.residual) >= SLOW_SHARE * FAR]
@@ -234,8 +242,8 @@ def _noise_arrays(analysis: Analysed, kind: ChipProfile) -> tuple[Fluctuations, 
             "cell": places[stretch.path, stretch.cell],
             "conductance": abs(noise.mean),
             "interval_s": noise.interval_s,
-            # What memprog traced has the aperture of its reads; others are taken to sense all the time.
-            "aperture_s": noise.interval_s if simulated[str(stretch.path)] is None else kind.readout.aperture_ns * 1e-9,
+            # What memprog traced names its cells and has the aperture of its reads; others sense all the time.
+            "aperture_s": kind.readout.aperture_ns * 1e-9 if stretch.place else noise.interval_s,
             "near": wandering(noise.residual, NEAR),
             "far": wandering(noise.residual, FAR),
         }

@@ -24,7 +24,7 @@ class ProfileFitReport(Report):
     base_sha256     str          hash of every value and note in that
     files           list         objects: path, kind (pulse log, sweep or trace), sha256, cells
     fitted          list         objects: key (section.name), before (the base's value), value, low, high (95 %
-                                 interval), cells (that told), files (numbers of ``files`` from 0)
+                                 interval), cells (or traces, that told), files (numbers of ``files``)
     kept            list         objects: key, reason: what was looked for, and why the base's value stayed
     unread          list of str  traces of cells that were not read, and stretches too short to be analysed
     =============== ============ ============================================================================
