@@ -458,6 +458,7 @@ class Outcome:
         profile = read_profile(path)
         found = []
         for seed in seeds:
+            (folder / str(seed)).mkdir()
             workspace = open_workspace(folder / str(seed))
             write_image(workspace.image_path, random_levels(profile, 0, rows))
             make_chip(workspace.chip_path, profile, seed=seed, arrays=1)
