@@ -32,14 +32,38 @@ SAME_BIAS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """One cell under one bias."""
+class Stretch:
+    """One cell under one bias; ``cell`` counts within the file."""
 
     path: Path
+    cell: int
     place: tuple[int, int, int] | None
     plateau: Plateau
     first_s: float
     conductance_usiemens: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysed:
+    """What an analysis of files of traces found, stretch by stretch."""
+
+    files: Sequence[Mapping[str, Any]]
+    stretches: Sequence[Stretch]
+    found: Sequence[Noise]
+    unread: Sequence[str]
+
+    def report(self, picture: Path | None = None) -> NoiseReport:
+        """Pool what has the same bias, and tell everything, also where a picture of it was written."""
+        pooled, trends = _together(self.stretches, self.found)
+        entries = [_entry(stretch, noise) for stretch, noise in zip(self.stretches, self.found, strict=True)]
+        return NoiseReport(
+            files=self.files,
+            plateaus=entries,
+            unread=self.unread,
+            pooled=pooled,
+            trends=trends,
+            picture=None if picture is None else str(picture),
+        )
 
 
 def analyse_files(
@@ -63,8 +87,16 @@ def analyse_files(
     """
     if picture is not None:
         _refuse_picture(picture)
+    analysis = analysed(paths, most=most, listener=listener)
+    if picture is not None:
+        replace_whole(picture, _drawn(analysis.stretches[0], analysis.found[0], picture.suffix))
+    return analysis.report(picture)
+
+
+def analysed(paths: Sequence[Path], *, most: int = MOST_FLUCTUATORS, listener: Listener | None = None) -> Analysed:
+    """Analyse every cell and every plateau of bias in files of traces; raises as analyse_files."""
     files: list[dict[str, Any]] = []
-    stretches: list[_Stretch] = []
+    stretches: list[Stretch] = []
     unread: list[str] = []
     for path in paths:
         traces, digest = read_traces_and_hash(path)
@@ -79,17 +111,7 @@ def analyse_files(
         found.append(analyse_noise(stretch.conductance_usiemens, stretch.plateau.interval_s, most=most))
         share = count / len(stretches)
         (listener or ignore)(Progress(kind="round", stage="noise", cells=len(stretches), rounds=count, fraction=share))
-    if picture is not None:
-        replace_whole(picture, _drawn(stretches[0], found[0], picture.suffix))
-    pooled, trends = _together(stretches, found)
-    return NoiseReport(
-        files=files,
-        plateaus=[_entry(stretch, noise) for stretch, noise in zip(stretches, found, strict=True)],
-        unread=unread,
-        pooled=pooled,
-        trends=trends,
-        picture=None if picture is None else str(picture),
-    )
+    return Analysed(files=files, stretches=stretches, found=found, unread=unread)
 
 
 def _refuse_picture(path: Path) -> None:
@@ -101,7 +123,7 @@ def _refuse_picture(path: Path) -> None:
     canvas.require(otherwise="leave --picture out")
 
 
-def _drawn(stretch: _Stretch, noise: Noise, kind: str) -> bytes:
+def _drawn(stretch: Stretch, noise: Noise, kind: str) -> bytes:
     title = f"{_named(stretch.path, stretch.place)}, {stretch.plateau.bias_v:.3g} V"
     shown = NoisePicture(
         title=title, first_s=stretch.first_s, conductance_usiemens=stretch.conductance_usiemens, noise=noise
@@ -113,7 +135,7 @@ def _named(path: Path, place: tuple[int, int, int] | None) -> str:
     return path.name if place is None else f"{path.name}, array {place[0]}, row {place[1]}, column {place[2]}"
 
 
-def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> Iterator[_Stretch]:
+def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> Iterator[Stretch]:
     """Cut each cell's trace at every change of bias; conductance at the mean bias of each stretch."""
     cuts = plateaus_of(traces.time_s, traces.bias_v, LEAST_SAMPLES)
     if not cuts:
@@ -146,10 +168,10 @@ def _stretches(path: Path, traces: Traces, leave_out: Callable[[str], None]) -> 
                 raise InputError(
                     f"{named}: {len(conductance)} samples under one bias; at most {MOST_SAMPLES} are analysed"
                 )
-            yield _Stretch(path, place, cut, float(traces.time_s[cut.first]), conductance)
+            yield Stretch(path, cell, place, cut, float(traces.time_s[cut.first]), conductance)
 
 
-def _entry(stretch: _Stretch, noise: Noise) -> dict[str, Any]:
+def _entry(stretch: Stretch, noise: Noise) -> dict[str, Any]:
     array, row, column = stretch.place or (None, None, None)
     return {
         "path": str(stretch.path),
@@ -183,7 +205,7 @@ def _entry(stretch: _Stretch, noise: Noise) -> dict[str, Any]:
     }
 
 
-def _together(stretches: Sequence[_Stretch], found: Sequence[Noise]) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+def _together(stretches: Sequence[Stretch], found: Sequence[Noise]) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     """Pool the largest fluctuator of each plateau by bias, and look for a trend over the biases."""
     seen = [
         (stretch.plateau.bias_v, noise.fluctuators[0])
