@@ -67,6 +67,7 @@ def test_a_trace_without_fluctuators_is_drawn(drawn: NoisePicture) -> None:
         assert canvas.render(lambda figure, one=one: draw_noise(figure, one), ".svg", SIZE_INCHES).startswith(b"<?xml")
 
 
+@pytest.mark.long
 def test_the_same_call_writes_the_same_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     write_trace(tmp_path / "t.npz")

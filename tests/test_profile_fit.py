@@ -183,6 +183,7 @@ def test_thresholds_slopes_spreads_gate_and_relaxation_are_found_from_a_wrong_ba
     assert found["switching_width_exponent"].estimate.value == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.long
 def test_ceilings_are_found_though_the_base_is_far_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SETs that the gate stops look like small free steps to who believes in another gate."""
     monkeypatch.setattr("memprog.jobs.characterise.TRACE_SAMPLES", 200)
@@ -229,7 +230,7 @@ def fluctuations(rng: np.random.Generator, cells: int) -> Fluctuations:
     simulation = dataclasses.replace(BASE.simulation, **{key: OTHER[key] for key in OTHER if key.startswith("trap_")})
     state = {name: np.zeros((1, cells)) for name in ("trap_amplitude", "trap_dwell_low_s", "trap_dwell_high_s")}
     state |= {name: np.zeros((1, cells)) for name in ("trap_dissolve_v", "trap_high")}
-    plant_traps(state, 0, np.arange(cells), simulation, rng)
+    plant_traps(state, 0, np.arange(cells), simulation, rng, None)
     cell, bias_v = np.repeat(np.arange(cells), 3), np.tile([0.15, 0.2, 0.25], cells)
     conductance = rng.uniform(100, 3000, cells)[cell]
     steps = physics.trap_steps_usiemens(state["trap_amplitude"][0, cell], conductance, simulation)
