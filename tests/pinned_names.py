@@ -70,7 +70,8 @@ FIELDS: dict[str, str] = {
         "weights weights_format weights_sha256 image image_sha256 profile profile_sha256 levels layers digital "
         "arrays_used arrays_available cells_used fill_fraction"
     ),
-    "NoiseReport": "files plateaus unread pooled trends",
+    "NoiseReport": "files plateaus unread pooled trends picture",
+    "ProfileFitReport": "profile profile_sha256 path base base_sha256 files fitted kept unread",
     "ProgramReport": (
         "kind restores run_id simulated chip profile profile_sha256 image_sha256 utc argv denoise dry_run resumed "
         "resumes limits defects_by_reason cells cells_done cells_failed failed_by_reason yield_fraction min_yield "

@@ -19,6 +19,7 @@ from memprog.report import (
     IvReport,
     LoadReport,
     NoiseReport,
+    ProfileFitReport,
     ProgramReport,
     PulseReport,
     ReadReport,
@@ -238,6 +239,23 @@ def noise_report() -> NoiseReport:
         unread=["u.npz, cell 0: not read"],
         pooled=[],
         trends={"tau_low": None, "tau_high": None},
+        picture=None,
+    )
+
+
+def profile_fit_report() -> ProfileFitReport:
+    """One number replaced, and one not."""
+    fitted = {"key": "simulation.switching_slope_v", "before": 0.07, "value": 0.09, "low": 0.085, "high": math.inf}
+    return ProfileFitReport(
+        profile="mine",
+        profile_sha256="p" * 64,
+        path="mine.yaml",
+        base="tiny",
+        base_sha256="b" * 64,
+        files=[{"path": "pulses.csv", "kind": "pulse log", "sha256": "f" * 64, "cells": 64}],
+        fitted=[fitted | {"cells": 64, "files": [0]}],
+        kept=[{"key": "simulation.flicker_usiemens", "reason": "nothing in the files tells of it"}],
+        unread=[],
     )
 
 

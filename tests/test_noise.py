@@ -99,6 +99,28 @@ def test_hum_is_taken_for_lines_and_not_for_fluctuators() -> None:
     assert noise.noise.value == pytest.approx(0.05, rel=0.1)
 
 
+def test_hum_that_two_fluctuators_hide_is_no_third_one() -> None:
+    rng = np.random.default_rng(16)
+    samples = 3.2 * telegraph(rng, 20.0, 20.0, 10_000) + 2.0 * telegraph(rng, 30.0, 60.0, 10_000)
+    samples += rng.normal(0.0, 1.0, 10_000) + 0.3 * np.cos(2.0 * np.pi * 0.012 * np.arange(10_000))
+    noise = analyse_noise(samples, INTERVAL_S)
+    assert [round(one.step.value) for one in noise.fluctuators] == [3, 2]
+    assert [round(line.frequency_hz) for line in noise.lines] == [60]
+
+
+def test_steps_in_averaged_samples_keep_their_size_where_noise_hides_what_lies_between() -> None:
+    """Without blur the steps come out smaller by an error or more: the mean over several traces shows it."""
+    found = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        fine = telegraph(rng, 200.0, 200.0, 50_000).reshape(-1, 10).mean(axis=1)
+        (one,) = analyse_noise(2.0 * fine + rng.normal(0.0, 1.0, 5000), INTERVAL_S).fluctuators
+        assert holds(one.step, 2.0, 1.5)
+        assert one.trouble == ""
+        found.append(one.step.value)
+    assert np.mean(found) == pytest.approx(2.0, abs=0.04)
+
+
 def test_drift_is_removed_and_told() -> None:
     rng = np.random.default_rng(7)
     samples = telegraph(rng, 40.0, 40.0, 4000) * 2.0 + np.linspace(0.0, 3.0, 4000) + rng.normal(0, 0.3, 4000)
@@ -134,6 +156,8 @@ def test_unit_of_the_trace_does_not_matter() -> None:
         (np.ones(500), "no noise"),
         (np.append(np.zeros(500), np.nan), "sample 500"),
         (np.zeros((500, 2)), "too short"),
+        (np.append(np.zeros(500), 1e200), "cannot be computed"),
+        (np.append(np.zeros(500), 1e-310), "cannot be computed"),
     ],
 )
 def test_what_is_no_trace_is_refused(samples: FloatArray, said: str) -> None:

@@ -91,3 +91,32 @@ def test_what_holds_no_trace_is_exit_3_with_one_sentence(
     assert out == ""
     assert wrong in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("absurd", [1e300, 1e30])
+def test_currents_that_no_cell_carries_are_left_out(
+    tmp_path: Path, said: Callable[..., tuple[int, str, str]], absurd: float
+) -> None:
+    write_trace(tmp_path / "good.npz")
+    with np.load(tmp_path / "good.npz") as kept:
+        arrays = dict(kept)
+    arrays["current_a"][1000] = absurd
+    np.savez(tmp_path / "bad.npz", **arrays)
+    code, out, err = said(str(tmp_path / "good.npz"), str(tmp_path / "bad.npz"), "--most", "1")
+    assert code == 0, err
+    assert "left out" in out
+    assert "Warning" not in err
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("outlier_a", [1e-3, 1.0, 1e3])
+def test_one_sample_far_off_is_no_end_of_the_analysis(
+    tmp_path: Path, said: Callable[..., tuple[int, str, str]], outlier_a: float
+) -> None:
+    write_trace(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as kept:
+        arrays = dict(kept)
+    arrays["current_a"][1000] = outlier_a
+    np.savez(tmp_path / "t.npz", **arrays)
+    code, _, err = said(str(tmp_path / "t.npz"), "--most", "1")
+    assert code == 0, err

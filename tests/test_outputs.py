@@ -107,6 +107,9 @@ def test_a_configured_path_is_held_against_the_workspace(
     assert target.read_bytes() == b"text, so that only the path tells"
 
 
+NEW = ("--name", "new", "--force")
+
+
 @pytest.mark.parametrize(
     ("words", "read"),
     [
@@ -119,6 +122,8 @@ def test_a_configured_path_is_held_against_the_workspace(
         (["status", "--log-file", "memprog.yaml"], "memprog.yaml"),
         (["profile", "validate", "mine.yaml", "--log-file", "mine.yaml"], "mine.yaml"),
         (["profile", "copy", "mine.yaml", "mine.yaml", "--name", "new", "--force"], "mine.yaml"),
+        (["profile", "fit", "log.csv", "--base", "mine.yaml", *NEW, "-o", "mine.yaml"], "mine.yaml"),
+        (["noise", "log.csv", "--base", "mine.yaml", "--fit", "mine.yaml", "--force"], "mine.yaml"),
         (["config", "validate", "given.yaml", "--log-file", "given.yaml"], "given.yaml"),
         (["profile", "schema", "-o", "new.txt", "--log-file", "new.txt"], None),
     ],
@@ -128,7 +133,7 @@ def test_what_a_command_reads_is_not_what_it_writes(
     words: list[str], read: str | None, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["profile", "copy", "rao2023-11bit", "mine.yaml", "--name", "mine"]) == 0
-    for name in ("given.yaml", "memprog.yaml"):
+    for name in ("given.yaml", "memprog.yaml", "log.csv"):
         (place / name).write_text("quiet: true\n")
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert main(words) == 3

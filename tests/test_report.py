@@ -45,6 +45,7 @@ ALL = [
     samples.characterise_report(),
     samples.iv_report(),
     samples.noise_report(),
+    samples.profile_fit_report(),
     samples.trace_report(),
 ]
 

@@ -200,7 +200,8 @@ def _single(found: Mapping[str, NDArray[Any]], name: str, default: Any) -> Any:
 def _numbers(values: NDArray[Any]) -> FloatArray:
     if values.dtype.kind == "b":
         raise InputError("a trace of true and false is none")
-    return values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN that signals stays one
+        return values.astype(np.float64)
 
 
 def _currents(values: NDArray[Any]) -> NDArray[Any]:

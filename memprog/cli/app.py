@@ -45,6 +45,7 @@ PROFILE_COMMANDS: Mapping[str, Entry] = {
     "list": ("memprog.cli.profile", "list_known", "List the profiles that come with memprog."),
     "show": ("memprog.cli.profile", "show", "Print every value of a profile, with its source if asked."),
     "copy": ("memprog.cli.profile", "copy", "Write a profile to a file, to be changed."),
+    "fit": ("memprog.cli.profile", "fit", "Make a profile of what characterise measured."),
     "validate": ("memprog.cli.profile", "validate", "Say of each file whether it is a profile."),
     "schema": ("memprog.cli.profile", "schema", "Write the JSON Schema of profiles, for editors."),
 }

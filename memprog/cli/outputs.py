@@ -14,14 +14,14 @@ from memprog.errors import InputError
 
 BESIDE = "memprog.beside"
 """Where a context keeps the endings of the files that its command writes beside the output."""
-_OUTPUTS = {"log_file": "the log", "junit": "the JUnit file", "out": "the output"}
+_OUTPUTS = {"log_file": "the log", "junit": "the JUnit file", "out": "the output", "picture": "the picture"}
 _ROLES = {
     "image": ("",),
     "chip": ("", ".record"),
     "journal": ("", "-wal", "-shm", "-journal"),
 }
 """What a workspace is made of, and how the names of its files go on."""
-_INPUTS = ("weights", "profile", "name_or_file", "file", "files")
+_INPUTS = ("weights", "profile", "name_or_file", "file", "files", "base")
 
 Kept = tuple[str, str, Path]
 """Part of the workspace, or the option or argument; how a sentence names it; the file."""

@@ -10,6 +10,7 @@ import click
 
 from memprog.cli import config, kinds
 from memprog.cli.console import Console
+from memprog.cli.fitted import BASE, BASE_HELP, fit_lines
 from memprog.cli.list_known import known_lines
 from memprog.cli.options import with_console
 from memprog.cli.text import Fields, facts
@@ -51,6 +52,29 @@ def copy(console: Console, name_or_file: str, out: Path, name: str, force: bool)
 
     fields = headed(copy_profile(name_or_file, out, name=name, force=force))
     console.show_fields(fields, lambda shown: facts([("profile", shown["name"]), ("file", shown["path"])]))
+
+
+@click.command()
+@click.argument(
+    "files", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True, metavar="FOLDER|FILE..."
+)
+@click.option("--base", type=kinds.word, default=BASE, show_default=True, metavar="NAME|FILE", help=BASE_HELP)
+@click.option("--name", required=True, metavar="NAME", help="Of the new profile: letters, digits, '.', '_', '-'.")
+@click.option("--out", "-o", type=config.FILE, required=True, metavar="NEW.yaml", help="File to write.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@with_console
+def fit(console: Console, files: tuple[Path, ...], base: str, name: str, out: Path, force: bool) -> None:
+    """Write a profile of the kind of chip that memprog characterise measured, whatever it runs on.
+
+    A FOLDER is one that characterise wrote; a FILE is a pulse log (.csv), a trace (.npz, .csv) or a sweep (.csv). What
+    they tell replaces the numbers of the base and says so in its source, with a 95 % interval; all else stays as it
+    was. The first guesses of the loop are set from the same estimates. Analysing the traces takes a second or two for
+    each cell and bias; the more cells were measured, the better it is known how much cells differ.
+    """
+    from memprog.jobs.fit_profile import fit_profile
+
+    report = fit_profile(files, out_path=out, name=name, base=base, force=force, listener=console.listen)
+    console.show(report, fit_lines)
 
 
 @click.command()

@@ -16,17 +16,22 @@ from memprog.jobs.logged import Shot
 from memprog.jobs.pulse import gate_ending_at_v, memristor_usiemens
 from memprog.profile import ChipProfile, Limits
 
-STEPS = 12
+STEPS = 16
 """Pulses of one ramp."""
 WIDTHS = 6
 CYCLES = 12
 """Repetitions of one and the same SET and RESET, for what differs from cycle to cycle."""
 STRONG = {Bias.SET: 0.85, Bias.RESET: 0.95}
 """Share of the limit that brings a cell to a state, whatever it was; in RESET the transistor takes a part."""
-RAMP = (0.75, 1.4)
+RAMP = (0.6, 1.4)
 """Ends of a ramp, as shares of the amplitude at which cells are believed to switch."""
 NOISE_READINGS = 16
 NOISE_APART_S = 0.05
+NOISE_RAMPS = 3
+"""One cell in three or four fluctuates often enough to tell at which voltage it stops; each time it is prepared, others
+do."""
+NOISE_READINGS_BETWEEN = 10
+"""After each sub-threshold pulse: enough to tell whether a cell still fluctuates as it did before."""
 AGES_S = tuple(float(age) for age in np.round(np.geomspace(0.1, 100.0, 10), 6))
 """When relaxation is read, after the pulse."""
 STATES = (0.05, 0.5, 0.95)
@@ -91,13 +96,15 @@ class Planner:
     def _noise(self) -> Iterator[Step]:
         """Readings before and after sub-threshold pulses that become stronger: what they quieten, and what it costs."""
         stage = "sub-threshold ramp"
-        yield from self._prepare(stage, STATES[1])
         noise = [Step(stage=stage, wait_s=NOISE_APART_S)] * NOISE_READINGS
-        yield from noise
         most_v = min(1.2 * self._first[Bias.RESET], self._limits.sub_threshold_max_v)
-        for volts in np.linspace(0.25 * most_v, most_v, STEPS).tolist():
-            yield Step(stage=stage, shot=self._shot(Bias.SUB_THRESHOLD, volts))
-        yield from noise
+        for _ in range(NOISE_RAMPS):
+            yield from self._prepare(stage, STATES[1])
+            yield from noise
+            for volts in np.linspace(0.25 * most_v, most_v, STEPS).tolist():
+                yield Step(stage=stage, shot=self._shot(Bias.SUB_THRESHOLD, volts))
+                yield from noise[:NOISE_READINGS_BETWEEN]
+            yield from noise
 
     def _ages(self) -> Iterator[Step]:
         """Readings at growing ages after a large step up, and after one down."""

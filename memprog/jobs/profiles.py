@@ -62,19 +62,37 @@ def copy_profile(name_or_path: str, out_path: Path, *, name: str, force: bool = 
         InputError: a profile that is none, a name or file name that cannot be one, or a file that cannot be written.
         LimitError: there is a file already and force is not given.
     """
+    check_new(out_path, name)
+    text = profile_text(name_or_path)
+    profile = parse_profile(text, origin=name_or_path)
+    text = _renamed(text, profile, name)
+    refuse_to_replace(out_path, force=force)
+    replace_whole(out_path, text.encode())
+    return {"path": str(out_path), "name": name, "copied_from": profile.name}
+
+
+def check_new(out_path: Path, name: str) -> None:
+    """Refuse a name or a file that no profile of the user's may have.
+
+    Raises:
+        InputError: says which, and why.
+    """
     if not _NAME.fullmatch(name):
         raise InputError(f"a profile's name is letters, digits, '.', '_' and '-', not {strict_yaml.shown(name)}")
     if name in profile_names():
         raise InputError(f"'{name}' is the name of a profile that comes with memprog; choose another")
     if not is_file_name(str(out_path)):
         raise InputError(f"{out_path}: a profile's file ends in .yaml or .yml")
-    text = profile_text(name_or_path)
-    profile = parse_profile(text, origin=name_or_path)
-    text = _renamed(text, profile, name)
+
+
+def refuse_to_replace(out_path: Path, *, force: bool) -> None:
+    """Refuse to write where a file is, unless that is wanted.
+
+    Raises:
+        LimitError: there is one.
+    """
     if out_path.exists() and not force:
         raise LimitError(f"{out_path} is there already; --force replaces it; nothing was written")
-    replace_whole(out_path, text.encode())
-    return {"path": str(out_path), "name": name, "copied_from": profile.name}
 
 
 def _renamed(text: str, profile: ChipProfile, name: str) -> str:
@@ -102,18 +120,27 @@ def validate_profiles(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _verdict(path: Path) -> dict[str, Any]:
+    verdict: dict[str, Any] = {"path": str(path), "passed": False, "name": None, "sha256": None, "error": None}
+    try:
+        profile = read_profile(path)
+        check_usable(profile)
+    except (ProfileError, LimitError) as error:
+        return verdict | {"error": str(error)}
+    return verdict | {"passed": True, "name": profile.name, "sha256": profile.sha256}
+
+
+def check_usable(profile: ChipProfile) -> None:
+    """Refuse a profile by which no cell can be certified, or none moved.
+
+    Raises:
+        ProfileError, LimitError: name what stands in the way.
+    """
     # The other commands do without the whole loop.
     from memprog.jobs.verify import check_window
     from memprog.session import check_possible
 
-    verdict: dict[str, Any] = {"path": str(path), "passed": False, "name": None, "sha256": None, "error": None}
-    try:
-        profile = read_profile(path)
-        check_window(profile)
-        check_possible(profile, profile.limits)
-    except (ProfileError, LimitError) as error:
-        return verdict | {"error": str(error)}
-    return verdict | {"passed": True, "name": profile.name, "sha256": profile.sha256}
+    check_window(profile)
+    check_possible(profile, profile.limits)
 
 
 def schema_text() -> str:

@@ -7,6 +7,7 @@ from memprog.report.chip import ChipReport, ReadReport
 from memprog.report.demo import DemoReport, DemoVariant
 from memprog.report.failure import FailureReport
 from memprog.report.figure import FigureReport
+from memprog.report.fit import ProfileFitReport
 from memprog.report.load import ExportedLayer, ExportReport, LoadReport
 from memprog.report.noise import NoiseReport
 from memprog.report.program import ProgramReport
@@ -31,6 +32,7 @@ __all__ = [
     "IvReport",
     "LoadReport",
     "NoiseReport",
+    "ProfileFitReport",
     "ProgramReport",
     "PulseReport",
     "ReadReport",

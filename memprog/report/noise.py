@@ -35,6 +35,7 @@ class NoiseReport(Report):
                                traces differ as much as their intervals say)
     trends        object       tau_low, tau_high: null, or slope_per_v (estimate, of log tau against the
                                amount of the bias), p_value, significant
+    picture       str or null  file in which the first plateau was drawn; null where none was asked for
     ============= ============ ============================================================================
     """
 
@@ -43,3 +44,4 @@ class NoiseReport(Report):
     unread: Sequence[str]
     pooled: Sequence[Mapping[str, Any]]
     trends: Mapping[str, Any]
+    picture: str | None

@@ -46,7 +46,8 @@ def fresh_relaxation(
     sigma = np.stack([sigma[0], np.maximum(sigma[1], sigma[0])])
     weights = _decade_weights(simulation.relaxation_fastest_s, simulation.relaxation_decades)
     lost = (weights @ sigma) * rng.standard_normal(len(usiemens))
-    lost -= law.mean_per_decade_usiemens * (relaxation_times_s(simulation) >= SECOND_S)[:, None]
+    # A decade's exponential is well under way before its time constant: with those beyond 1 s the sum begins at 1 s.
+    lost -= law.mean_per_decade_usiemens * (relaxation_times_s(simulation) > SECOND_S)[:, None]
     return np.asarray(lost, dtype=np.float32)
 
 

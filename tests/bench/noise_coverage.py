@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=400)
     parser.add_argument("--points", nargs="+", help="names, or beginnings of names")
     parser.add_argument("--list", action="store_true", help="names and what is expected of them, without a run")
+    parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     chosen = [one for one in points() if not arguments.points or one.name.startswith(tuple(arguments.points))]
     if arguments.list:
@@ -227,7 +228,7 @@ def main() -> None:
     done = set()
     if arguments.out.exists():
         done = {json.loads(line)["point"] for line in arguments.out.read_text(encoding="utf-8").splitlines()}
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(arguments.processes) as pool:
         for point in chosen:
             if point.name in done:
                 continue

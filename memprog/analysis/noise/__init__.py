@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memprog.analysis.noise.colour import Line, Spectrum, hum, lines_in, welch_spectrum
-from memprog.analysis.noise.fit import MOST_FLUCTUATORS, Fitted, fit_trace, refit
+from memprog.analysis.noise.fit import CLEARLY, MOST_FLUCTUATORS, Fitted, fit_trace, refit
 from memprog.analysis.noise.intervals import NORMAL_95, fluctuators_of
 from memprog.analysis.noise.result import Estimate, Fluctuator, Noise
 from memprog.chip import FloatArray
@@ -14,6 +14,8 @@ from memprog.errors import InputError
 __all__ = ["MOST_FLUCTUATORS", "Estimate", "Fluctuator", "Line", "Noise", "Spectrum", "analyse_noise", "fit_noise"]
 
 LEAST_SAMPLES = 200
+_LEAST_SPREAD = 1e-100
+"""Below it, and above its inverse, squares of squares are no numbers any more."""
 _MOST_DRIFT = 3
 """Highest power of time in the drift."""
 
@@ -42,12 +44,17 @@ def fit_noise(
     scaled = (samples - np.median(samples)) / unit
     basis = drift_basis(count, 1)
     lines: tuple[Line, ...] = ()
-    wave = np.zeros(count)
-    # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too.
-    for limit in dict.fromkeys((0, min(1, most), most)):
-        fitted = fit_trace(scaled - wave, basis, limit)
-        lines = lines_in(fitted.residual + wave, interval_s)
+    wave, made = np.zeros(count), list[Fitted]()
+    # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too, and
+    # where only all of them let enough of it be seen to make one of them, they are looked for once more.
+    for limit in (*dict.fromkeys((0, min(1, most), most)), most):
+        fitted = fit_trace(scaled - wave, basis, limit, made)
+        lines, before = lines_in(fitted.residual + wave, interval_s), wave
         wave = hum(lines, count, interval_s)
+        if limit == most and 0.5 * float((wave - before) @ (wave - before)) < CLEARLY * fitted.sigma**2:
+            break
+        if (wave != before).any():
+            made = []
     scaled = scaled - wave
     if lines:
         fitted = refit(fitted, scaled, basis)
@@ -66,7 +73,10 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
     shape = fitted.look.likelihood.shape
     base = fitted.look.likelihood.basis @ fitted.parameters[shape.drift]
     steady = base - base.mean()
-    path = fitted.look.states_mean() + base + hum(lines, count, interval_s)
+    slow = steady + hum(lines, count, interval_s)
+    path = fitted.look.states_mean() + base.mean() + slow
+    found = fluctuators_of(fitted, interval_s, unit)
+    order = sorted(range(len(found)), key=lambda k: -found[k].step.value)
     spectrum = welch_spectrum(residual * unit, interval_s)
     centred = residual - residual.mean()
     return Noise(
@@ -75,7 +85,7 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
         span_s=count * interval_s,
         mean=float(samples.mean()),
         drift=float(steady[-1] - steady[0]) * unit,
-        fluctuators=fluctuators_of(fitted, interval_s, unit),
+        fluctuators=tuple(found[k] for k in order),
         levels=_levels(fitted, float(base.mean()), unit, float(np.median(samples))),
         noise=_deviation(residual, unit),
         colour=_slope(spectrum),
@@ -86,6 +96,8 @@ def describe(fitted: Fitted, lines: tuple[Line, ...], samples: FloatArray, inter
         blur=float(fitted.parameters[shape.blur]),
         spectrum=spectrum,
         path=path * unit + float(np.median(samples)),
+        slow=slow * unit,
+        high=(fitted.look.smoothed.states @ fitted.look.likelihood.on).T[order],
         residual=residual * unit,
     )
 
@@ -102,6 +114,10 @@ def _checked(samples: FloatArray) -> FloatArray:
         raise InputError(f"sample {int((~np.isfinite(samples)).argmax())} of the trace is not a number")
     if np.ptp(samples) == 0.0:
         raise InputError("all samples of the trace are the same; there is no noise in it")
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(samples.std())
+    if not _LEAST_SPREAD < spread < 1.0 / _LEAST_SPREAD:
+        raise InputError(f"samples that spread by {spread:.3g} cannot be computed with")
     return np.asarray(samples, dtype=np.float64)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from memprog.analysis.noise.colour import colour_gain
+from memprog.analysis.noise.dependence import are_independent
 from memprog.analysis.noise.model import Likelihood, Look
 from memprog.analysis.noise.starts import Guess, by_jumps, by_threshold
 from memprog.chip import FloatArray
@@ -18,8 +19,10 @@ MOST_FLUCTUATORS = 3
 CLEARLY = 10.0
 """Nats by which a further fluctuator must win. Real noise has heavier tails than the Gaussian rival's, which levels of
 a few per cent of the noise imitate: in the measured traces they won by 2 to 4 nats, those seen by eye by 60 or more."""
-BLUR_SIGNAL_TO_NOISE = 4.0
-"""Steps this far above the noise show whether a sample lies between two levels."""
+BLUR_SIGNAL_TO_NOISE = 1.0
+"""Steps this far above the noise show whether samples lie between two levels: not each one, but some hundred do."""
+_SEEN = 8.0
+"""Samples for which each sum of steps must be seen where all steps are taken from jumps."""
 _PROMISING, _QUICK, _THOROUGH = 3, 12, 150
 """First guesses that are followed up, iterations from each, and from the best of them."""
 
@@ -39,6 +42,11 @@ class Fitted:
     def fluctuators(self) -> int:
         """How many fluctuators."""
         return self.look.likelihood.shape.fluctuators
+
+    @property
+    def sigma(self) -> float:
+        """Deviation of the white noise."""
+        return float(np.exp(self.parameters[self.look.likelihood.shape.sigma]))
 
     @property
     def is_seen(self) -> bool:
@@ -62,22 +70,27 @@ class Fitted:
         return self.look.log_likelihood - float(penalty) + colour_gain(self.residual)
 
 
-def fit_trace(samples: FloatArray, basis: FloatArray, most: int = MOST_FLUCTUATORS) -> Fitted:
+def fit_trace(samples: FloatArray, basis: FloatArray, most: int, made: list[Fitted]) -> Fitted:
     """Fit no fluctuator, then one, and so on, and keep the best by the criterion.
 
     Args:
         samples: (n,) in any unit.
         basis: (n, functions) of the baseline; the first is constant.
         most: fluctuators at most.
+        made: fits to the same samples of no fluctuator, of one, and so on; those that are still missing are added.
     """
-    best = fit_count(samples, basis, 0, None)
-    last, reached = best, best.criterion
+    made += [] if made else [fit_count(samples, basis, 0, None)]
+    best = made[0]
+    reached, before = best.criterion, best.criterion
     for count in range(1, most + 1):
-        last = fit_count(samples, basis, count, last)
+        made += [] if len(made) > count else [fit_count(samples, basis, count, made[count - 1])]
+        last = made[count]
         if last.criterion > reached + CLEARLY and last.is_seen:
             best, reached = last, last.criterion
-        elif count > max(best.fluctuators, 1):
+        # Colour is a strong rival of a few small fluctuators: one may lose to it where all of them win.
+        elif count > max(best.fluctuators, 1) and last.criterion <= before:
             break
+        before = last.criterion
     return best
 
 
@@ -88,8 +101,10 @@ def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted 
         coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
-    started = sorted((model.look(start) for start in _starts(model, fewer)), key=lambda look: -look.log_likelihood)
-    tried = [_climb(model, look.parameters, _QUICK) for look in started[:_PROMISING]]
+    tried = [_climb(model, start, _QUICK) for start in _best(model, _more(model, fewer), _PROMISING)]
+    # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
+    anew = [_climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
+    tried += [look for look in anew if are_independent(look) and look.smoothed.states.sum(axis=0).min() > _SEEN]
     best = max(tried, key=lambda look: look.log_likelihood, default=None)
     return fewer if best is None else refine(model, best.parameters)
 
@@ -105,7 +120,7 @@ def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
         start = look.parameters.copy()
         start[shape.blur] = 0.2
         blurred = _climb(model, start, _THOROUGH, blurs=True)
-        look = blurred if blurred.log_likelihood > look.log_likelihood + 2.0 else look
+        look = blurred if blurred.log_likelihood > look.log_likelihood else look
     return Fitted(look=look)
 
 
@@ -138,7 +153,7 @@ def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": iterations, "ftol": 1e-11},
+        options={"maxiter": iterations, "ftol": 1e-9},
     )
     return model.look(found.x * scale)
 
@@ -167,10 +182,19 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
     return [rates] * (2 * shape.fluctuators) + [small] * shape.fluctuators + [(None, None)] * shape.baseline + [small]
 
 
-def _starts(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
-    """First guesses: one more fluctuator beside those of the fit before, or all of them from the jumps."""
+def _best(model: Likelihood, starts: Iterator[FloatArray], most: int) -> list[FloatArray]:
+    """The likeliest of first guesses."""
+    return sorted(starts, key=lambda start: -model.look(start).log_likelihood)[:most]
+
+
+def _more(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
+    """First guesses of one more fluctuator beside those of the fit before."""
     for guess in by_threshold(fewer.residual):
         yield _joined(model, fewer, guess)
+
+
+def _all_anew(model: Likelihood) -> Iterator[FloatArray]:
+    """First guesses of all fluctuators from the jumps."""
     for guesses, sigma in by_jumps(model.samples, model.shape.fluctuators):
         yield _anew(model, guesses, sigma)
 
@@ -196,5 +220,7 @@ def _anew(model: Likelihood, guesses: list[Guess], sigma: float) -> FloatArray:
     start[shape.down] = [np.log(guess.down) for guess in guesses]
     start[shape.step] = [np.log(guess.step) for guess in guesses]
     start[shape.drift.start] = guesses[0].lower
-    start[shape.sigma] = np.log(1.5 * sigma)
+    start[shape.sigma] = np.log(1.2 * sigma)
+    # Whether a sample may lie between levels is not known; without it one alone would rule out the best of guesses.
+    start[shape.blur] = 0.5
     return start

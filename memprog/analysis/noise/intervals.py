@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memprog.analysis.noise.colour import inflation
+from memprog.analysis.noise.dependence import DEPENDENT, dependence
 from memprog.analysis.noise.fit import Fitted, scales
 from memprog.analysis.noise.result import Estimate, Fluctuator
 from memprog.chip import FloatArray
@@ -12,8 +13,8 @@ from memprog.chip import FloatArray
 NORMAL_95 = 1.959964
 FEW_SWITCHINGS = 6.0
 """With fewer the dwell times are known to no better than a factor of two."""
-_DEPENDENT = 3.0
-"""Correlation between two fluctuators, in units of what independent ones show by chance, that refutes independence."""
+_INSIDE = (0.05, 0.95)
+"""Blur at which the curvature is taken at most: at its ends there is none to one side."""
 _BURSTS = 4.0
 """Three switchings in a row this many deviations above what the rates allow, and as many again."""
 
@@ -21,12 +22,13 @@ _BURSTS = 4.0
 def covariance(fitted: Fitted) -> FloatArray:
     """Invert the curvature of the log-likelihood, (size, size); infinite where it is flat.
 
-    A blur at its end is taken as known.
+    Blur is never taken as known: at an end it is looked at a little inside.
     """
-    model, top = fitted.look.likelihood, fitted.parameters
+    model, top = fitted.look.likelihood, fitted.parameters.copy()
     size = model.shape.size
     free = np.ones(size, dtype=bool)
-    free[model.shape.blur] = 0.01 < top[model.shape.blur] < 0.99
+    free[model.shape.blur] = model.shape.fluctuators > 0
+    top[model.shape.blur] = np.clip(top[model.shape.blur], *_INSIDE)
     scale = scales(model, top)
     curvature = np.zeros((size, size))
     for k in np.flatnonzero(free):
@@ -34,10 +36,12 @@ def covariance(fitted: Fitted) -> FloatArray:
         aside[k] = 0.05 * scale[k]
         (_, ahead), (_, behind) = model.slope(top + aside), model.slope(top - aside)
         curvature[k] = (behind - ahead) / 0.1 * scale
+    known = np.zeros((size, size))
+    if not np.isfinite(curvature).all():
+        return np.asarray(known + np.inf)
     inner = (curvature + curvature.T)[np.ix_(free, free)] / 2.0
     values, vectors = np.linalg.eigh(inner)
     spread = np.where(values > 1e-3, 1.0 / np.maximum(values, 1e-3), np.inf)
-    known = np.zeros((size, size))
     with np.errstate(invalid="ignore"):
         flat = ~np.isfinite(spread)
         inverse = (vectors[:, ~flat] * spread[~flat]) @ vectors[:, ~flat].T
@@ -46,8 +50,8 @@ def covariance(fitted: Fitted) -> FloatArray:
     return np.asarray(known * np.outer(scale, scale))
 
 
-def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> tuple[Fluctuator, ...]:
-    """Give each fluctuator with its intervals, the largest step first.
+def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> list[Fluctuator]:
+    """Give each fluctuator with its intervals, in the order of the parameters.
 
     Args:
         fitted: the fit, to samples in ``unit``.
@@ -73,7 +77,7 @@ def fluctuators_of(fitted: Fitted, interval_s: float, unit: float) -> tuple[Fluc
                 ),
             )
         )
-    return tuple(sorted(found, key=lambda one: -one.step.value))
+    return found
 
 
 def _step_estimate(fitted: Fitted, k: int, variance: float, unit: float) -> Estimate:
@@ -88,7 +92,7 @@ def _step_estimate(fitted: Fitted, k: int, variance: float, unit: float) -> Esti
     alone = _log_estimate(float(np.log(steps[k])), variance * inflation(residual, high[:, k]), unit)
     moved, rest = 0.0, residual
     for j in np.flatnonzero(steps < steps[k]):
-        if _dependence(fitted, k, int(j)) > _DEPENDENT:
+        if dependence(fitted.look, k, int(j)) > DEPENDENT:
             together = states @ (on[:, j] * on[:, k])
             share_up = together.sum() / high[:, k].sum()
             share_low = (high[:, j] - together).sum() / (1.0 - high[:, k]).sum()
@@ -101,24 +105,6 @@ def _step_estimate(fitted: Fitted, k: int, variance: float, unit: float) -> Esti
     return Estimate(value=joint.value, low=min(alone.low, joint.low), high=max(alone.high, joint.high))
 
 
-def _dependence(fitted: Fitted, k: int, j: int) -> float:
-    """Correlation of two fluctuators over its standard deviation if they were independent.
-
-    Of two independent telegraph signals the correlation varies as the sum of the products of their autocorrelations.
-    """
-    shape, states, on = fitted.look.likelihood.shape, fitted.look.smoothed.states, fitted.look.likelihood.on
-    one, other = states @ on[:, k], states @ on[:, j]
-    one, other = one - one.mean(), other - other.mean()
-    power = float((one @ one) * (other @ other))
-    if power <= 0.0:
-        return 0.0
-    rate = float(
-        np.exp(fitted.parameters[shape.up][[k, j]]).sum() + np.exp(fitted.parameters[shape.down][[k, j]]).sum()
-    )
-    chance = np.sqrt(1.0 / (len(one) * np.tanh(rate / 2.0)))
-    return float(abs(one @ other) / np.sqrt(power) / chance)
-
-
 def _comes_in_bursts(fitted: Fitted, k: int) -> bool:
     """Say whether a fluctuator switches at three samples in a row far more often than its rates allow.
 
@@ -126,11 +112,14 @@ def _comes_in_bursts(fitted: Fitted, k: int) -> bool:
     """
     shape, high = fitted.look.likelihood.shape, fitted.look.likelihood.on[:, k]
     pairs = fitted.look.smoothed.pairs
-    switches = np.einsum("nij,ij->n", pairs, np.abs(high[:, None] - high[None, :]))
-    seen = float((switches[2:] * switches[1:-1] * switches[:-2]).sum())
+    switching = pairs * np.abs(high[:, None] - high[None, :])
+    # Of neighbours together, not each alone: where the moment is uncertain, each of several samples may be the one.
+    onward = switching / np.maximum(pairs.sum(axis=2, keepdims=True), 1e-300)
+    row = np.einsum("nj,njk,nkl->n", switching[:-2].sum(axis=1), onward[1:-1], onward[2:], optimize=True)
+    seen = float(row.sum())
     up, down = float(np.exp(fitted.parameters[shape.up][k])), float(np.exp(fitted.parameters[shape.down][k]))
     settled = -float(np.expm1(-(up + down)))
-    expected = float(switches.sum()) * up * down * (settled / (up + down)) ** 2
+    expected = float(switching.sum()) * up * down * (settled / (up + down)) ** 2
     return bool(seen > expected + _BURSTS * (1.0 + np.sqrt(expected)))
 
 

@@ -43,7 +43,8 @@ class Noise:
     is the deviation of a sample once fluctuators, drift and lines are gone, valid for ``interval_s`` and ``span_s``;
     ``colour`` the exponent of the spectrum below a tenth of the sampling rate: 0 white, -1 flicker. ``blur`` is the
     share of the sampling interval over which a sample seems averaged. ``path`` (n,) is the expected level at each
-    sample, drift and lines included; ``residual`` (n,) the samples less a path.
+    sample, drift and lines included; ``slow`` (n,) drift and lines alone, about 0; ``residual`` (n,) the samples
+    less a path. ``high`` (fluctuators, n) is the chance of each fluctuator, in their order, to be in its upper level.
     """
 
     samples: int
@@ -60,4 +61,6 @@ class Noise:
     blur: float
     spectrum: Spectrum
     path: FloatArray
+    slow: FloatArray
+    high: FloatArray
     residual: FloatArray

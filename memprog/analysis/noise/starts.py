@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memprog.chip import FloatArray
+from memprog.chip import FloatArray, Mask
 
 _SPANS = (1, 4, 16, 64, 256, 1024)
 """Samples over which is averaged to find a step that noise hides."""
@@ -16,6 +16,8 @@ _JUMP = 5.0
 """Differences of neighbouring samples this far above their noise are steps."""
 _STEADY = 4
 """Samples that a level must last for its mean to count."""
+_MOST_JUMPS, _MOST_PEAKS, _BEST_LEVELS = 1000, 6, 6
+"""Jumps that are looked at, sizes that are taken from them, sets of levels that are given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,43 +44,100 @@ def by_threshold(residual: FloatArray) -> Iterator[Guess]:
 
 
 def by_jumps(samples: FloatArray, count: int) -> Iterator[tuple[list[Guess], float]]:
-    """Sort the jumps of a trace by size into a number of fluctuators; each time with the noise.
+    """Take the steps that jumps between steady levels suggest, a number of them at a time; each time with the noise.
 
     Finds steps well above the noise, also where several fluctuators add up to levels without order. Which of the sums
-    is the lowest level seen is not known: one guess for every possibility.
+    is the lowest level seen is not known: every possibility is tried, and those that fit the levels best are given.
     """
+    steady = _steady_levels(samples)
+    if steady is None:
+        return
+    sizes = np.abs(np.diff(steady.means))
+    errors = steady.sigma * np.sqrt(1.0 / steady.lengths[1:] + 1.0 / steady.lengths[:-1])
+    jumps = steady.close & (sizes > _JUMP * steady.sigma)
+    if jumps.sum() < 2 * count:
+        return
+    on = np.array(list(itertools.product((0, 1), repeat=count)), dtype=np.float64)
+    found: list[tuple[float, list[Guess]]] = []
+    for steps in itertools.combinations(_peaks(sizes[jumps], errors[jumps]), count):
+        for seen in on:
+            lower = float(steady.means.min() - seen @ steps)
+            found.append(_weigh_levels(steady, lower, np.array(steps), on))
+    for _, guesses in sorted(found, key=lambda one: one[0])[:_BEST_LEVELS]:
+        yield guesses, steady.sigma
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steady:
+    """Stretches without a jump: means and lengths (m,), whether each next one follows closely (m - 1,), the noise."""
+
+    means: FloatArray
+    lengths: FloatArray
+    close: Mask
+    sigma: float
+
+
+def _steady_levels(samples: FloatArray) -> _Steady | None:
+    """Cut a trace at its jumps; nothing where there are none, or too many to be jumps."""
     differences = np.diff(samples)
     sigma = float(np.median(np.abs(differences)) / 0.6745 / np.sqrt(2.0))
-    large = np.abs(differences) > _JUMP * np.sqrt(2.0) * sigma
-    if sigma <= 0.0 or not large.any() or large.mean() > 0.3:
-        return
-    edges = np.concatenate([[0], np.flatnonzero(large) + 1, [len(samples)]])
-    lengths = np.diff(edges)
-    steady = lengths >= _STEADY
-    means = (np.add.reduceat(samples, edges[:-1]) / lengths)[steady]
-    sizes = np.sort(np.abs(np.diff(means)))
-    sizes = sizes[sizes > _JUMP * sigma]
-    if len(sizes) < 2 * count:
-        return
-    even = np.asarray(np.percentile(sizes, (np.arange(count) + 0.5) / count * 100.0))
-    wide = sizes[0] + (sizes[int(0.98 * len(sizes))] - sizes[0]) * (np.arange(count) + 0.5) / count
-    for first, on in itertools.product((even, wide), itertools.product((0, 1), repeat=count)):
-        centres = _clusters(sizes, first)
-        nearest = np.abs(sizes[:, None] - centres).argmin(axis=1)
-        rates = np.maximum(np.bincount(nearest, minlength=count), 1) / len(samples)
-        lower = float(means.min() - np.dot(on, centres))
-        guesses = [Guess(up=rate, down=rate, step=size, lower=lower) for rate, size in zip(rates, centres, strict=True)]
-        yield guesses, sigma
+    # From the sample before to the one after: a switching may take a sample.
+    moving = np.abs(samples[2:] - samples[:-2]) > _JUMP * np.sqrt(2.0) * sigma
+    if sigma <= 0.0 or not moving.any() or moving.mean() > 0.6:
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], moving, [1]]).astype(np.int8)))
+    starts, ends = edges[::2] + 1, edges[1::2] + 1
+    long = ends - starts >= _STEADY
+    starts, ends = starts[long], ends[long]
+    if len(starts) < 3:
+        return None
+    total = np.concatenate([[0.0], samples.cumsum()])
+    lengths = (ends - starts).astype(np.float64)
+    return _Steady(
+        means=(total[ends] - total[starts]) / lengths, lengths=lengths, close=starts[1:] - ends[:-1] <= 4, sigma=sigma
+    )
 
 
-def _clusters(sizes: FloatArray, centres: FloatArray) -> FloatArray:
-    """Middles of clusters: centres that move to the median of the sizes nearest to them."""
-    for _ in range(20):
-        nearest = np.abs(sizes[:, None] - centres).argmin(axis=1)
-        centres = np.array(
-            [np.median(sizes[nearest == k]) if (nearest == k).any() else was for k, was in enumerate(centres)]
+def _peaks(sizes: FloatArray, errors: FloatArray) -> FloatArray:
+    """Sizes around which most jumps lie, the most frequent first; each jump as wide as its error."""
+    order = np.argsort(errors)[:_MOST_JUMPS]
+    sizes, errors = sizes[order], np.hypot(errors[order], 0.05 * errors.max())
+    grid = np.linspace(sizes.min(), sizes.max(), 500)
+    density = (np.exp(-0.5 * ((grid[:, None] - sizes) / errors) ** 2) / errors).sum(axis=1)
+    inner = np.concatenate([[-np.inf], density, [-np.inf]])
+    tops = np.flatnonzero((inner[1:-1] >= inner[:-2]) & (inner[1:-1] > inner[2:]))
+    return np.asarray(grid[tops[np.argsort(-density[tops])][:_MOST_PEAKS]])
+
+
+def _weigh_levels(steady: _Steady, lower: float, steps: FloatArray, on: FloatArray) -> tuple[float, list[Guess]]:
+    """Tell how badly levels fit the steady ones, and the rates they suggest."""
+    for _ in range(3):
+        high = on[np.abs(steady.means[:, None] - (lower + on @ steps)).argmin(axis=1)]
+        near = np.abs(steady.means - lower - high @ steps) < 3.0 * steady.sigma
+        terms = np.column_stack([np.ones(len(high)), high])[near] * np.sqrt(steady.lengths[near, None])
+        better, _, rank, _ = np.linalg.lstsq(terms, steady.means[near] * np.sqrt(steady.lengths[near]), rcond=None)
+        if rank <= len(steps) or better[1:].min() <= 0.0:
+            break
+        lower, steps = float(better[0]), better[1:]
+    off = steady.means[:, None] - (lower + on @ steps)
+    nearest = np.abs(off).argmin(axis=1)
+    # A third of the noise is left for drift and hum.
+    missed = np.abs(off).min(axis=1) / np.hypot(steady.sigma / np.sqrt(steady.lengths), steady.sigma / 3.0)
+    high = on[nearest]
+    up_time = steady.lengths @ high
+    switched = np.maximum(np.abs(np.diff(high, axis=0)).sum(axis=0) / 2.0, 0.5)
+    guesses = [
+        Guess(
+            up=min(float(switched[k] / max(steady.lengths.sum() - up_time[k], 1.0)), 1.0),
+            down=min(float(switched[k] / max(up_time[k], 1.0)), 1.0),
+            step=float(steps[k]),
+            lower=lower,
         )
-    return centres
+        for k in range(len(steps))
+    ]
+    # Two fluctuators seldom switch at once.
+    together = np.maximum(np.abs(np.diff(high, axis=0)).sum(axis=1) - 1.0, 0.0)[steady.close].sum()
+    return float(np.minimum(missed, 4.0) @ np.minimum(missed, 4.0) + 8.0 * together), guesses
 
 
 def _two_means(values: FloatArray) -> float:

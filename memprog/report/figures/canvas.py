@@ -24,8 +24,11 @@ _METADATA: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".svg": {"Da
 """What a picture would say of its making; None leaves it out."""
 
 
-def require() -> None:
+def require(*, otherwise: str = "pass --no-picture for the numbers alone") -> None:
     """Make sure that pictures can be drawn, before anything is computed for them.
+
+    Args:
+        otherwise: what to do without matplotlib, as the sentence goes on.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -35,8 +38,7 @@ def require() -> None:
             import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"a picture needs matplotlib, which is not here: {INSTALL}, or pass --no-picture for the numbers alone; "
-            "nothing was written"
+            f"a picture needs matplotlib, which is not here: {INSTALL}, or {otherwise}; nothing was written"
         ) from error
 
 
