@@ -183,7 +183,7 @@ def _draw_array_errors(axes: Axes, shown: Fig1) -> None:
     for edge in (-window, window):
         axes.axvline(edge, color="0.5", linewidth=0.8, linestyle="--")
     inside, beyond = (float((np.abs(error) <= share * window).mean()) for share in (1.0, 2.5))
-    note = f"{100.0 * (1.0 - beyond):.1f} % are farther off,\nor unread: dead,\nor behind a weak\ntransistor"
+    note = f"{100.0 * (1.0 - beyond):.1f} % are farther off,\nor unread"
     axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=8, color="0.3")
     axes.set(xlabel="error (uS)", ylabel="cells", yscale="log", ylim=(0.7, 4e4))
     axes.set_title(f"f  Errors of the array, {100.0 * inside:.1f} % in the window", loc="left")
