@@ -76,7 +76,7 @@ def test_own_loop_without_a_journal_brings_cells_home(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_whole_figure_is_as_the_paper_has_it() -> None:
     found = facts(fig1())
-    assert found["levels"] == 2048.0
-    assert found["array_levels"] == 64.0
+    assert found["levels"] == 2048
+    assert found["array_levels"] == 64
     assert float(found["levels_on_average_in_window_after"]) > 0.9
     assert float(found["array_in_window"]) > 0.9

@@ -90,7 +90,7 @@ def facts(shown: Fig1) -> dict[str, float | str]:
         "source": "Rao et al., Nature 615, 823 (2023), Fig. 1, doi 10.1038/s41586-023-05759-5, as remembered",
         "device": f"{shown.device_profile}, one device: as many twins as levels, each on its own, the same in silicon",
         "array": f"{shown.array_profile}, blocks of {BLOCK} x {BLOCK} cells, one level each; a few passes only",
-        "levels": float(len(shown.target_usiemens)),
+        "levels": len(shown.target_usiemens),
         "window_usiemens": WINDOW_USIEMENS,
     }
     for name, current_a in (("before", shown.before_a), ("after", shown.after_a)):
@@ -103,7 +103,7 @@ def facts(shown: Fig1) -> dict[str, float | str]:
         found[f"error_rms_usiemens_{name}"] = float(np.sqrt(np.nanmean(error**2)))
         found[f"fluctuation_median_usiemens_{name}"] = float(np.median(error.std(axis=0)))
     error = shown.array_errors_usiemens
-    found["array_levels"] = float(len(np.unique(shown.array_target_usiemens)))
+    found["array_levels"] = len(np.unique(shown.array_target_usiemens))
     found["array_window_usiemens"] = shown.array_window_usiemens
     found["array_in_window"] = float((np.abs(error) <= shown.array_window_usiemens).mean())
     found["array_done"] = float(shown.array_done.mean())
@@ -183,7 +183,7 @@ def _draw_array_errors(axes: Axes, shown: Fig1) -> None:
     for edge in (-window, window):
         axes.axvline(edge, color="0.5", linewidth=0.8, linestyle="--")
     inside, beyond = (float((np.abs(error) <= share * window).mean()) for share in (1.0, 2.5))
-    note = f"{100.0 * (1.0 - beyond):.1f} % are farther off,\nor unread: dead,\nor behind a weak\ntransistor"
+    note = f"{100.0 * (1.0 - beyond):.1f} % are farther off,\nor unread"
     axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=8, color="0.3")
-    axes.set(xlabel="error (uS)", ylabel="cells", yscale="log", ylim=(0.7, None))
+    axes.set(xlabel="error (uS)", ylabel="cells", yscale="log", ylim=(0.7, 4e4))
     axes.set_title(f"f  Errors of the array, {100.0 * inside:.1f} % in the window", loc="left")
