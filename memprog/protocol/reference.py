@@ -6,6 +6,7 @@ still open, are told a readback of each, and answer with pulses.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,7 @@ class FixedSettings:
             raise InputError(f"{classes} classes of targets need as many SET and RESET amplitudes")
 
 
-class Reference:
+class Reference(abc.ABC):
     """What both loops remember of n cells: which are done, which were given up, and their pulses.
 
     A cell is done once it was inside its window in ``looks`` readbacks in a row, without a pulse in between.
@@ -144,13 +145,13 @@ class Reference:
     def _left(self, at: IntArray) -> None:
         """Note cells that a further read did not confirm."""
 
+    @abc.abstractmethod
     def _turn(self, at: IntArray, raises: Mask) -> None:
         """Note which way cells outside their windows must go, and give up those that had enough."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _pulses(self, at: IntArray, raises: Mask) -> Pulses:
         """Make the pulses of cells outside their windows."""
-        raise NotImplementedError
 
 
 class Ramp(Reference):
