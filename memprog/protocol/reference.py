@@ -142,7 +142,7 @@ class Reference(abc.ABC):
         self.pulses[at[shot]] += 1
         return Shots(cells=at[shot], pulses=self._pulses(at[shot], raises[shot]), denoise=False)
 
-    def _left(self, at: IntArray) -> None:
+    def _left(self, at: IntArray) -> None:  # noqa: B027 - only one of the loops minds
         """Note cells that a further read did not confirm."""
 
     @abc.abstractmethod
@@ -169,7 +169,7 @@ class Ramp(Reference):
         self._direction, self._at_limit = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._amplitude_v = np.zeros(n)
 
-    def _left(self, at: IntArray) -> None:
+    def _left(self, at: IntArray) -> None:  # noqa: B027 - only one of the loops minds
         self.reversals[at] += self._direction[at] != 0
         self._direction[at] = 0
 
