@@ -169,7 +169,7 @@ class Ramp(Reference):
         self._direction, self._at_limit = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._amplitude_v = np.zeros(n)
 
-    def _left(self, at: IntArray) -> None:  # noqa: B027 - only one of the loops minds
+    def _left(self, at: IntArray) -> None:
         self.reversals[at] += self._direction[at] != 0
         self._direction[at] = 0
 
