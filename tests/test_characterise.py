@@ -85,6 +85,7 @@ def test_the_log_shows_how_cells_switch_end_at_the_gate_and_relax(bench: Bench, 
     assert np.ptp(log.time_s) > 200.0
 
 
+@pytest.mark.long
 def test_the_same_commands_give_the_same_files(tmp_path: Path) -> None:
     found = []
     for name in ("one", "other"):

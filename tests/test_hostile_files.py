@@ -39,9 +39,9 @@ FORMATS = {
     "config": 400,
     "profile": 100,
     "image": 100,
-    "chip": 20,
-    "journal": 20,
-    "record": 20,
+    "chip": 12,
+    "journal": 12,
+    "record": 12,
 }
 
 

@@ -130,7 +130,7 @@ CHAINS: list[tuple[dict[str, Any], tuple[str, ...], bool]] = [
 """What is special about chip and command line of each chain, and whether the chip cannot tell its last batch."""
 
 
-@pytest.mark.parametrize("number", range(len(CHAINS)))
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] * (n % 2)) for n in range(len(CHAINS))])
 def test_nothing_is_lost_and_nothing_given_twice_in_a_chain_of_kills(number: int, tmp_path: Path) -> None:
     sizes, options, forgetful = CHAINS[number]
     bench = small_bench(tmp_path / "bench", **FEW_ROUNDS | sizes | {"seed": number})

@@ -150,6 +150,7 @@ def test_an_older_journal_gives_no_batch_a_number_that_is_counted_already(
     assert (record_of(bench) >= wear_of(bench)).all()
 
 
+@pytest.mark.long
 def test_pulses_that_were_taken_back_do_not_hide_those_that_are_lost(bench: Bench, tmp_path: Path) -> None:
     upper, lower = (("program", "--array", "0", "--no-verify", "--region", rows) for rows in ("0:4,0:8", "4:8,0:8"))
     shutil.copy(bench.workspace.chip_path, tmp_path / "blank.sim")

@@ -31,6 +31,7 @@ def test_the_python_example_programs_a_file(tmp_path: Path, monkeypatch: pytest.
     assert yield_fraction > 0.9
 
 
+@pytest.mark.long
 def test_the_benchmark_runs_and_prints_every_figure() -> None:
     script = Path(__file__).parent / "bench" / "program.py"
     done = subprocess.run(
