@@ -333,7 +333,9 @@ def test_run_goes_on_to_its_end_when_the_reader_of_the_feed_leaves(lines: int, b
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [*(pytest.param(some, marks=pytest.mark.long) for some in (">&-", ">&- 2>&-")), "2>&-", "<&- >&- 2>&-"]
+)
 def test_closed_standard_streams_are_no_crash_and_harm_no_file(closed: str, bench: Bench) -> None:
     words = " ".join(f"'{word}'" for word in on(bench, "program", "--array", "--min-yield", "0"))
     command = f"'{sys.executable}' -m memprog {words} {closed}"

@@ -381,7 +381,12 @@ def test_a_limit_below_nothing_is_not_called_wide() -> None:
         tightened(PROFILE.limits, set_max_v=-1.0)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "form_max_v"])
+QUICK = ("set_max_v", "gate_max_v", "row_current_max_a", "pulses_per_cell_run")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n not in QUICK)) for n in NAMES if n != "form_max_v"]
+)
 def test_limits_that_nothing_can_keep_are_refused_before_anything_begins(name: str, tmp_path: Path) -> None:
     bench = make_bench(tmp_path, rows=4, columns=4, seed=1)
     hopeless = 90_000.0 if name == "width_min_ns" else 0.0

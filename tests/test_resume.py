@@ -233,7 +233,9 @@ def test_what_was_refused_can_still_be_resumed(killed: Bench) -> None:
     check_equal(killed)
 
 
-@pytest.mark.parametrize("moment", [MIDDLE, *IN_DOUBT], ids=str)
+@pytest.mark.parametrize(
+    "moment", [MIDDLE, IN_DOUBT[0], *(pytest.param(kill, marks=pytest.mark.long) for kill in IN_DOUBT[1:])], ids=str
+)
 def test_chip_that_another_journal_pulsed_since_is_not_taken_up(moment: Kill, killed_at: Killed) -> None:
     killed = killed_at(moment)
     other = ("--journal", str(killed.workspace.folder / "other.sqlite"))
@@ -271,7 +273,7 @@ def test_chip_put_back_from_an_older_copy_is_not_the_one_of_the_journal(killed: 
     assert (record_of(killed) >= now.wear).all()
 
 
-@pytest.mark.parametrize("dying", [False, True], ids=["whole", "killed"])
+@pytest.mark.parametrize("dying", [pytest.param(False, marks=pytest.mark.long), True], ids=["whole", "killed"])
 def test_new_chip_of_the_same_seed_has_no_past(dying: bool, killed: Bench) -> None:
     assert run_on(killed, "program", "--resume", "--no-verify").code in {0, 1}
     assert run_on(killed, "info").fields["pulses_recorded"] > 0
