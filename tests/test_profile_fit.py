@@ -493,3 +493,11 @@ def test_chips_of_the_fitted_kind_are_programmed_like_those_of_the_hidden_one(
     assert {key: abs(ratios[key] - 1.0) < within[key] for key in within} == dict.fromkeys(within, True), ratios
     # Without the fit it is another chip.
     assert abs(believed.over(hidden)["noise_usiemens"] - 1.0) > 0.12
+
+
+def test_effects_of_a_base_are_written_a_number_a_line_and_stay_what_they_were() -> None:
+    base = profile_text("rao2023-11bit-full")
+    written = profile_with(base, name="mine", description="of a test", measured={})
+    before, after = parse_profile(base, origin="base"), parse_profile(written, origin="written")
+    assert (after.wires, after.islands, after.effects) == (before.wires, before.islands, before.effects)
+    assert "\nwires:\n  row_ohm: {value: 0.01," in written

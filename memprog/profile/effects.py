@@ -135,14 +135,10 @@ class ProductReadout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """Which effects the simulated cells of a profile show; None is none of it."""
+    """Which effects change what a pulse does to a cell; None is none of it."""
 
     forming: Forming | None = None
-    disturb: Disturb | None = None
     level_relaxation: LevelRelaxation | None = None
-    retention: Retention | None = None
-    temperature: Temperature | None = None
-    curvature: Curvature | None = None
     islands: Islands | None = None
 
 

@@ -257,5 +257,5 @@ class ChipProfile:
 
     @property
     def effects(self) -> Effects:
-        """What the simulated cells show besides what section ``simulation`` says."""
+        """What pulses do to the simulated cells besides what section ``simulation`` says."""
         return Effects(**{field.name: getattr(self, field.name) for field in fields(Effects)})

@@ -11,7 +11,7 @@ from typing import Any
 
 from memprog import strict_yaml
 from memprog.errors import ProfileError
-from memprog.profile.reading import SECTIONS, parse_profile
+from memprog.profile.reading import OPTIONAL_SECTIONS, SECTIONS, parse_profile
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _WIDTH = 116
@@ -59,7 +59,7 @@ def _lines(tree: Mapping[str, Any]) -> list[str]:
             words = " ".join(value.split())
             folded = textwrap.wrap(words, _WIDTH, break_on_hyphens=False)
             lines += ["description: >-", *(f"  {line}" for line in folded)]
-        elif key in SECTIONS or key == "bias_table":
+        elif key in SECTIONS or key in OPTIONAL_SECTIONS or key == "bias_table":
             lines += ["", f"{key}:", *(f"  {name}: {_flow(leaf)}" for name, leaf in value.items())]
         else:
             lines.append(f"{key}: {_flow(value)}")

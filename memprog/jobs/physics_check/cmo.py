@@ -16,6 +16,7 @@ from memprog.profile import ChipProfile
 from memprog.protocol.reference import Fixed, FixedSettings
 from memprog.report.check import CheckRow
 from memprog.simchip import SimChip
+from memprog.simchip.effects import DAY_S
 from memprog.simchip.placing import place
 
 GROUP = "cmo"
@@ -24,7 +25,6 @@ ROWS, COLUMNS = 32, 32
 RANGE_USIEMENS = (10.0, 90.0)
 AMPLITUDE_V = 1.5
 """Of SET and RESET alike: where the profile's median step is what it was tuned to."""
-DAY_S = 86_400.0
 NOISE_USIEMENS, NOISE_SPAN_S, NOISE_SAMPLES = 40.0, 1.0, 4000
 """Of the look at the read noise."""
 SAME_LAW = 1.63

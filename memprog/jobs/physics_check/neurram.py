@@ -15,6 +15,7 @@ from memprog.profile import ChipProfile
 from memprog.protocol.reference import Ramp
 from memprog.report.check import CheckRow
 from memprog.simchip import SimChip
+from memprog.simchip.effects import DAY_S
 
 GROUP = "neurram"
 PROFILE = "neurram-rram"
@@ -22,7 +23,6 @@ ROWS, COLUMNS = 16, 64
 LEVELS_USIEMENS = (5.0, 10.0, 20.0, 30.0)
 """Levels whose relaxation is looked at, 256 cells each."""
 RANGE_USIEMENS = (1.0, 40.0)
-DAY_S = 86_400.0
 SIGMA_USIEMENS = {
     "1s": (0.348, 16.030, -43.853, 45.393, -16.815),
     "1d": (0.701, 22.086, -50.773, 47.095, -16.458),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memprog.chip import Bias, Cells, FloatArray, Pulses
+from memprog.chip import Bias, Cells, FloatArray, Pulses, conductance_usiemens
 from memprog.jobs.physics_check.chips import every_cell, make, small
 from memprog.jobs.physics_check.rows import Fact, Kind
 from memprog.jobs.reference import read_spec, read_usiemens
@@ -103,7 +103,7 @@ def _noise_usiemens(chip: SimChip, profile: ChipProfile, cells: Cells) -> tuple[
     """Deviation of each cell's samples over the span, as a noise measurement gives it, and its mean; (n,) in uS."""
     spec = dataclasses.replace(read_spec(chip, profile, cells, SAMPLES), interval_s=INTERVAL_S)
     found = chip.read(cells, spec)
-    level = (found.current_a - found.offset_a) / found.sense_v * 1e6
+    level = conductance_usiemens(found.current_a, found.offset_a, found.sense_v)
     return found.current_std_a / found.sense_v * 1e6, level
 
 

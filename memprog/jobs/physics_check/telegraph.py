@@ -196,6 +196,9 @@ MOST_LIKELY = Fact(
     source=f"{RAO}, supplementary traces (our maximum likelihood, 11.5 +- 0.6 ms)",
     held=_HELD,
 )
+_HELD_PLAIN = (
+    f"{PLAIN}; {CELLS} cells at 97 uS without traps, 0.20 V, 4 s at 5 kHz; deviation inside 1 s, mean over all"
+)
 PER_SAMPLE = Fact(
     name="noise_per_sample",
     fact="deviation of one sample without fluctuators, at 5 kHz",
@@ -205,7 +208,7 @@ PER_SAMPLE = Fact(
     reason="the profile's white noise is this figure less its slow part; what is slower than 1 s comes on top",
     kind=Kind.INPUT,
     source=_TRACES,
-    held=f"{PLAIN}; {CELLS} cells at 97 uS without traps, 0.20 V, 4 s at 5 kHz; deviation inside 1 s, mean over all",
+    held=_HELD_PLAIN,
 )
 PER_MEAN = Fact(
     name="noise_per_250_samples",
@@ -216,7 +219,7 @@ PER_MEAN = Fact(
     reason="the strength of the simulated 1/f noise was set by this figure; one decade of it is coarse",
     kind=Kind.TUNED,
     source=_TRACES,
-    held=f"{PLAIN}; {CELLS} cells at 97 uS without traps, 0.20 V, 4 s at 5 kHz; deviation inside 1 s, mean over all",
+    held=_HELD_PLAIN,
 )
 LEFT = Fact(
     name="noise_without_hum",
