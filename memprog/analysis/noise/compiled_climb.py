@@ -1,4 +1,7 @@
-"""Log-likelihood and the parts of its gradient in one pass over the samples, compiled; needs the extra ``accel``."""
+"""Log-likelihood and the parts of its gradient in one pass over the samples, compiled; needs the extra ``accel``.
+
+Whole arrays and an index are handed around instead of rows: a view for every sample costs more than the arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -7,178 +10,229 @@ import math
 import numba
 import numpy as np
 
+from memprog.analysis.noise.averages import TAPS
 from memprog.analysis.noise.chain import FLOOR
-from memprog.chip import FloatArray
+from memprog.chip import FloatArray, IntArray
 
-_NEVER = 1e-20
-"""Chance of a pair of states below which it adds nothing to a gradient."""
-Parts = tuple[float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+Spline = tuple[FloatArray, float, float, FloatArray]
+"""Coefficients, first point, spacing and least of ``Averages``; no points where samples are instants."""
+Climbed = tuple[float, tuple[FloatArray, FloatArray, FloatArray, FloatArray, float, FloatArray]]
+_SMALL = 1e-100
+"""Product of scales at which its logarithm is taken: one logarithm for many samples."""
 
 
 @numba.njit(cache=True, error_model="numpy")
 def climb(
-    rest: FloatArray,
-    lift: FloatArray,
-    gaps: FloatArray,
-    noise: tuple[float, float],
-    chances: FloatArray,
-    settled: FloatArray,
-) -> Parts:
+    rest: FloatArray, lift: FloatArray, sigma: float, steady: FloatArray, settled: FloatArray, spline: Spline
+) -> Climbed:
     """Do what ``Look`` does, without arrays of all pairs.
 
     Args:
         rest: (n,) samples less the baseline.
         lift: (states,) level of each state above the baseline.
-        gaps: (states, states) from the level of the first to that of the second where one fluctuator switches, else 0.
-        noise: deviation of the white noise, and blur.
-        chances: (states, states) of going from the first to the second in one sample.
+        sigma: deviation of the white noise.
+        steady: (states, states) chance of going from the first to the second in one sample, without a switching
+            while it is averaged.
         settled: (states,) chance of each where nothing is known.
+        spline: what samples may be that are averaged over a switching.
 
     Returns:
-        log-likelihood; expected counts of neighbouring samples (states, states); chances at the first sample
-        (states,); derivatives by the level of each state (states,), by the baseline at each sample (n,), and by the
-        logarithm of the noise and by blur (2,).
+        log-likelihood, and the fields of ``Parts`` in their order.
     """
-    sigma, blur = noise
-    plain, below = _densities(rest, lift, sigma, blur > 0.0)
-    count, states = plain.shape
-    pairs = np.empty((states, states))
-    log_likelihood, forward = _forward(plain, below, gaps, blur, chances, settled)
-    counts, by_level = np.zeros((states, states)), np.zeros(states)
-    by_sample, by_noise = np.zeros(count), np.zeros(2)
-    backward, straight = np.full(states, 1.0 / states), np.empty(states)
+    count, states = len(rest), len(lift)
+    plain = _densities(rest, lift, sigma)
+    places, weights, slopes = _places(rest, spline)
+    coefficients = spline[0].reshape(len(spline[0]), states * states)
+    between = _between(places, weights, coefficients, spline[3].reshape(states * states))
+    log_likelihood, forward = _forward(plain, steady, settled, between)
+    counts, by_level, by_log_sigma = np.zeros((states, states)), np.zeros(states), 0.0
+    by_sample, by_coefficients, chances = np.zeros(count), np.zeros(coefficients.shape), np.empty(states * states)
+    backward, before, straight = np.full(states, 1.0 / states), np.empty(states), np.empty(states)
     for at in range(count - 1, 0, -1):
-        _weigh(pairs, chances, gaps, blur, plain[at], below[at])
-        _backward(pairs, forward[at - 1], backward)
-        counts += pairs
-        straight[:] = 0.0
+        scale = _back(plain, steady, between, forward, backward, before, at)
+        for to in range(states):
+            straight[to] = 0.0
         for origin in range(states):
             for to in range(states):
-                straight[to] += pairs[origin, to]
-        off = rest[at] - lift
-        if blur > 0.0:
-            by_sample[at] = _between(pairs, gaps, blur, off, plain[at], below[at], straight, by_level, by_noise)
-        by_sample[at] += _straight(straight, off, sigma, by_level, by_noise)
-    first = pairs.sum(axis=1)
-    by_sample[0] = _straight(first, rest[0] - lift, sigma, by_level, by_noise)
-    return log_likelihood, counts, first, by_level, by_sample, by_noise
+                pair = scale * forward[at - 1, origin] * steady[origin, to] * plain[at, to] * backward[to]
+                counts[origin, to] += pair
+                straight[to] += pair
+                chances[origin * states + to] = scale * forward[at - 1, origin] * backward[to]
+        if len(between) and places[at] >= 0:
+            by_sample[at] = _spread(by_coefficients, coefficients, between, chances, weights, slopes, places[at], at)
+        total = 0.0
+        for state in range(states):
+            total += before[state]
+        for state in range(states):
+            backward[state] = before[state] / total
+        by_log_sigma += _straight(straight, rest, lift, sigma, by_level, by_sample, at)
+    whole = 0.0
+    for state in range(states):
+        straight[state] = forward[0, state] * backward[state]
+        whole += straight[state]
+    for state in range(states):
+        straight[state] /= whole
+    by_log_sigma += _straight(straight, rest, lift, sigma, by_level, by_sample, 0)
+    return log_likelihood, (
+        counts,
+        straight,
+        by_level,
+        by_sample,
+        by_log_sigma,
+        by_coefficients.reshape(spline[0].shape),
+    )
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _densities(rest: FloatArray, lift: FloatArray, sigma: float, blurred: bool) -> tuple[FloatArray, FloatArray]:
-    """Density of each sample in each state, and the share of the noise below it, (n, states)."""
-    plain, below = np.empty((len(rest), len(lift))), np.empty((len(rest), len(lift)))
-    height = 1.0 / (sigma * math.sqrt(2.0 * math.pi))
+def _densities(rest: FloatArray, lift: FloatArray, sigma: float) -> FloatArray:
+    """Density of each sample in each state, (n, states)."""
+    plain = np.empty((len(rest), len(lift)))
+    height, narrow = 1.0 / (sigma * math.sqrt(2.0 * math.pi)), 1.0 / sigma
     for at in range(len(rest)):
         for state in range(len(lift)):
-            z = (rest[at] - lift[state]) / sigma
+            z = (rest[at] - lift[state]) * narrow
             plain[at, state] = math.exp(-0.5 * z * z) * height + FLOOR
-            if blurred:
-                below[at, state] = 0.5 * math.erfc(-z * math.sqrt(0.5))
-    return plain, below
+    return plain
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _weigh(
-    weights: FloatArray, chances: FloatArray, gaps: FloatArray, blur: float, plain: FloatArray, below: FloatArray
-) -> None:
-    """Fill in the chance of each pair of states times the density of the sample at which the chain arrives."""
-    for origin in range(len(plain)):
-        for to in range(len(plain)):
-            density = plain[to]
-            if blur > 0.0 and gaps[origin, to] != 0.0:
-                between = max((below[origin] - below[to]) / gaps[origin, to], FLOOR)
-                density = (1.0 - blur) * density + blur * between
-            weights[origin, to] = chances[origin, to] * density
+def _places(rest: FloatArray, spline: Spline) -> tuple[IntArray, FloatArray, FloatArray]:
+    """First of the coefficients around each sample, -1 off the grid; their weights and slopes, (n, taps)."""
+    coefficients, first, spacing, _ = spline
+    points = len(coefficients)
+    count = len(rest) if points else 0
+    places = np.full(count, -1)
+    weights, slopes = np.empty((count, TAPS)), np.empty((count, TAPS))
+    for at in range(count):
+        place = (rest[at] - first) / spacing
+        if not 0.0 <= place <= points - 1:
+            continue
+        place = min(max(place, 1.0), points - 3.0)
+        below = math.floor(place)
+        places[at] = below - 1
+        f = place - below
+        g = 1.0 - f
+        weights[at, 0], weights[at, 3] = g**3 / 6.0, f**3 / 6.0
+        weights[at, 1] = (3.0 * f**3 - 6.0 * f**2 + 4.0) / 6.0
+        weights[at, 2] = (3.0 * g**3 - 6.0 * g**2 + 4.0) / 6.0
+        slopes[at, 0], slopes[at, 3] = -(g**2) / (2.0 * spacing), f**2 / (2.0 * spacing)
+        slopes[at, 1] = (3.0 * f**2 - 4.0 * f) / (2.0 * spacing)
+        slopes[at, 2] = (4.0 * g - 3.0 * g**2) / (2.0 * spacing)
+    return places, weights, slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _between(places: IntArray, weights: FloatArray, coefficients: FloatArray, least: FloatArray) -> FloatArray:
+    """Chance times density of each sample between levels for every pair of states, (n, pairs); or none."""
+    pairs = len(least)
+    between = np.zeros((len(places), pairs))
+    for at in range(len(places)):
+        place = places[at]
+        if place < 0:
+            continue
+        for pair in range(pairs):
+            density = weights[at, 0] * coefficients[place, pair] + weights[at, 1] * coefficients[place + 1, pair]
+            density += weights[at, 2] * coefficients[place + 2, pair] + weights[at, 3] * coefficients[place + 3, pair]
+            between[at, pair] = density if density >= least[pair] else 0.0
+    return between
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _forward(
-    plain: FloatArray, below: FloatArray, gaps: FloatArray, blur: float, chances: FloatArray, settled: FloatArray
+    plain: FloatArray, steady: FloatArray, settled: FloatArray, between: FloatArray
 ) -> tuple[float, FloatArray]:
     """Log-likelihood, and the chances of the states at each sample given those up to it, (n, states)."""
     count, states = plain.shape
-    forward, weights = np.empty((count, states)), np.empty((states, states))
-    total, log_likelihood = 0.0, 0.0
-    for state in range(states):
-        forward[0, state] = settled[state] * plain[0, state]
-        total += forward[0, state]
-    forward[0] /= total
-    log_likelihood = math.log(total)
-    for at in range(1, count):
-        _weigh(weights, chances, gaps, blur, plain[at], below[at])
+    forward = np.empty((count, states))
+    log_likelihood, product = 0.0, 1.0
+    for at in range(count):
         total = 0.0
         for to in range(states):
             weight = 0.0
-            for origin in range(states):
-                weight += forward[at - 1, origin] * weights[origin, to]
+            if at == 0:
+                weight = settled[to] * plain[0, to]
+            else:
+                for origin in range(states):
+                    weight += forward[at - 1, origin] * steady[origin, to]
+                weight *= plain[at, to]
+                if len(between):
+                    for origin in range(states):
+                        weight += forward[at - 1, origin] * between[at, origin * states + to]
             forward[at, to] = weight
             total += weight
         for to in range(states):
             forward[at, to] /= total
-        log_likelihood += math.log(total)
-    return log_likelihood, forward
+        product *= total
+        if not _SMALL < product < 1.0 / _SMALL:
+            log_likelihood += math.log(product)
+            product = 1.0
+    return log_likelihood + math.log(product), forward
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _backward(weights: FloatArray, forward: FloatArray, backward: FloatArray) -> None:
-    """Turn weights into chances of pairs, and move the backward weights one sample back; both in place."""
-    states = len(forward)
-    whole, total = 0.0, 0.0
-    before = np.empty(states)
-    for origin in range(states):
-        before[origin] = 0.0
-        for to in range(states):
-            share = weights[origin, to] * backward[to]
-            before[origin] += share
-            weights[origin, to] = forward[origin] * share
-            whole += weights[origin, to]
-        total += before[origin]
-    for origin in range(states):
-        backward[origin] = before[origin] / total
-        for to in range(states):
-            weights[origin, to] /= whole
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _between(
-    pairs: FloatArray,
-    gaps: FloatArray,
-    blur: float,
-    off: FloatArray,
+def _back(
     plain: FloatArray,
-    below: FloatArray,
-    straight: FloatArray,
-    by_level: FloatArray,
-    by_noise: FloatArray,
+    steady: FloatArray,
+    between: FloatArray,
+    forward: FloatArray,
+    backward: FloatArray,
+    before: FloatArray,
+    at: int,
 ) -> float:
-    """Add what a sample says that may lie between two levels; give the derivative by its baseline."""
+    """Fill in the backward weights of the sample before; give what turns weights into chances of pairs."""
+    whole, states = 0.0, len(backward)
+    for origin in range(states):
+        weight = 0.0
+        for to in range(states):
+            density = steady[origin, to] * plain[at, to]
+            if len(between):
+                density += between[at, origin * states + to]
+            weight += density * backward[to]
+        before[origin] = weight
+        whole += forward[at - 1, origin] * weight
+    return 1.0 / whole
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _spread(
+    by_coefficients: FloatArray,
+    coefficients: FloatArray,
+    between: FloatArray,
+    chances: FloatArray,
+    weights: FloatArray,
+    slopes: FloatArray,
+    place: int,
+    at: int,
+) -> float:
+    """Add the derivatives by the coefficients around a sample; give that by its baseline."""
+    for pair in range(len(chances)):
+        chances[pair] = chances[pair] if between[at, pair] > 0.0 else 0.0
     by_sample = 0.0
-    for origin in range(len(off)):
-        for to in range(len(off)):
-            gap = gaps[origin, to]
-            if gap == 0.0 or pairs[origin, to] < _NEVER:
-                continue
-            density = max((below[origin] - below[to]) / gap, FLOOR)
-            mixed = (1.0 - blur) * plain[to] + blur * density
-            lying = pairs[origin, to] * blur * density / mixed
-            straight[to] -= lying
-            scale = lying / (density * gap)
-            by_level[origin] += scale * (density - plain[origin])
-            by_level[to] += scale * (plain[to] - density)
-            by_sample += scale * (plain[to] - plain[origin])
-            by_noise[0] += scale * (off[to] * plain[to] - off[origin] * plain[origin])
-            by_noise[1] += pairs[origin, to] * (density - plain[to]) / mixed
+    for tap in range(TAPS):
+        tilt = 0.0
+        for pair in range(len(chances)):
+            by_coefficients[place + tap, pair] += chances[pair] * weights[at, tap]
+            tilt += chances[pair] * coefficients[place + tap, pair]
+        by_sample -= tilt * slopes[at, tap]
     return by_sample
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _straight(weights: FloatArray, off: FloatArray, sigma: float, by_level: FloatArray, by_noise: FloatArray) -> float:
-    """Add what a sample says that lies at a level; give the derivative by its baseline."""
-    by_sample = 0.0
-    for state in range(len(off)):
-        slope = weights[state] * off[state] / sigma**2
+def _straight(
+    straight: FloatArray,
+    rest: FloatArray,
+    lift: FloatArray,
+    sigma: float,
+    by_level: FloatArray,
+    by_sample: FloatArray,
+    at: int,
+) -> float:
+    """Add what a sample says that lies at a level; give the derivative by the logarithm of the noise."""
+    by_log_sigma = 0.0
+    for state in range(len(lift)):
+        off = (rest[at] - lift[state]) / sigma
+        slope = straight[state] * off / sigma
         by_level[state] += slope
-        by_sample += slope
-        by_noise[0] += weights[state] * ((off[state] / sigma) ** 2 - 1.0)
-    return by_sample
+        by_sample[at] += slope
+        by_log_sigma += straight[state] * (off * off - 1.0)
+    return by_log_sigma

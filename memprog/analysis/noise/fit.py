@@ -184,22 +184,25 @@ def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
 
 def _best(model: Likelihood, starts: Iterator[FloatArray], most: int) -> list[FloatArray]:
     """The likeliest of first guesses."""
-    return sorted(starts, key=lambda start: -model.look(start).log_likelihood)[:most]
+    return sorted(starts, key=lambda start: -model.slope(start)[0])[:most]
 
 
 def _more(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
-    """First guesses of one more fluctuator beside those of the fit before."""
+    """First guesses of one more fluctuator beside those of the fit before, which may have taken levels for averages."""
     for guess in by_threshold(fewer.residual):
-        yield _joined(model, fewer, guess)
+        for blur in {float(fewer.parameters[fewer.look.likelihood.shape.blur]): None, 0.0: None}:
+            yield _joined(model, fewer, guess, blur)
 
 
 def _all_anew(model: Likelihood) -> Iterator[FloatArray]:
     """First guesses of all fluctuators from the jumps."""
     for guesses, sigma in by_jumps(model.samples, model.shape.fluctuators):
-        yield _anew(model, guesses, sigma)
+        # Whether samples are averages is not known, and where they are, one between levels would rule out the best.
+        for blur in (0.0, 0.5):
+            yield _anew(model, guesses, sigma, blur)
 
 
-def _joined(model: Likelihood, fewer: Fitted, guess: Guess) -> FloatArray:
+def _joined(model: Likelihood, fewer: Fitted, guess: Guess, blur: float) -> FloatArray:
     old, shape, before = fewer.look.likelihood.shape, model.shape, fewer.parameters
     start = np.empty(shape.size)
     start[shape.up] = np.append(before[old.up], np.log(guess.up))
@@ -209,11 +212,11 @@ def _joined(model: Likelihood, fewer: Fitted, guess: Guess) -> FloatArray:
     start[shape.drift.start] += guess.lower
     share, variance = guess.up / (guess.up + guess.down), np.exp(2.0 * before[old.sigma])
     rest = variance - share * (1.0 - share) * guess.step**2
-    start[shape.sigma], start[shape.blur] = 0.5 * np.log(max(rest, 0.05 * variance)), before[old.blur]
+    start[shape.sigma], start[shape.blur] = 0.5 * np.log(max(rest, 0.05 * variance)), blur
     return start
 
 
-def _anew(model: Likelihood, guesses: list[Guess], sigma: float) -> FloatArray:
+def _anew(model: Likelihood, guesses: list[Guess], sigma: float, blur: float) -> FloatArray:
     shape = model.shape
     start = np.zeros(shape.size)
     start[shape.up] = [np.log(guess.up) for guess in guesses]
@@ -221,6 +224,5 @@ def _anew(model: Likelihood, guesses: list[Guess], sigma: float) -> FloatArray:
     start[shape.step] = [np.log(guess.step) for guess in guesses]
     start[shape.drift.start] = guesses[0].lower
     start[shape.sigma] = np.log(1.2 * sigma)
-    # Whether a sample may lie between levels is not known; without it one alone would rule out the best of guesses.
-    start[shape.blur] = 0.5
+    start[shape.blur] = blur
     return start

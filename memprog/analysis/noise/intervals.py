@@ -13,8 +13,8 @@ from memprog.chip import FloatArray
 NORMAL_95 = 1.959964
 FEW_SWITCHINGS = 6.0
 """With fewer the dwell times are known to no better than a factor of two."""
-_INSIDE = (0.05, 0.95)
-"""Blur at which the curvature is taken at most: at its ends there is none to one side."""
+_ASIDE = 0.05
+"""Step at which slopes are compared, in about the deviations of the parameters."""
 _BURSTS = 4.0
 """Three switchings in a row this many deviations above what the rates allow, and as many again."""
 
@@ -28,14 +28,15 @@ def covariance(fitted: Fitted) -> FloatArray:
     size = model.shape.size
     free = np.ones(size, dtype=bool)
     free[model.shape.blur] = model.shape.fluctuators > 0
-    top[model.shape.blur] = np.clip(top[model.shape.blur], *_INSIDE)
     scale = scales(model, top)
+    inside = _ASIDE * scale[model.shape.blur]
+    top[model.shape.blur] = np.clip(top[model.shape.blur], inside, 1.0 - inside)
     curvature = np.zeros((size, size))
     for k in np.flatnonzero(free):
         aside = np.zeros(size)
-        aside[k] = 0.05 * scale[k]
+        aside[k] = _ASIDE * scale[k]
         (_, ahead), (_, behind) = model.slope(top + aside), model.slope(top - aside)
-        curvature[k] = (behind - ahead) / 0.1 * scale
+        curvature[k] = (behind - ahead) / (2.0 * _ASIDE) * scale
     known = np.zeros((size, size))
     if not np.isfinite(curvature).all():
         return np.asarray(known + np.inf)

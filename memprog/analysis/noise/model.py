@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from memprog.analysis.noise.averages import TAPS, Averages, averages, splines
 from memprog.analysis.noise.chain import FLOOR, Smoothed, has_compiler, smooth
-from memprog.chip import FloatArray, IntArray, Mask
+from memprog.chip import FloatArray
 
 _ROOT_2_PI = float(np.sqrt(2.0 * np.pi))
 
@@ -64,9 +65,8 @@ class Shape:
 class Likelihood:
     """Log-likelihood of a trace and its gradient, for a number of fluctuators.
 
-    A sample is an average over part of its interval: where a fluctuator switches between two samples, the second may
-    lie anywhere between the levels. ``blur`` is the share of the interval over which is averaged. Within one interval
-    only one switching of one fluctuator is followed.
+    A sample is an average over ``blur``, the last share of its interval: where fluctuators switch meanwhile, once or
+    several times, it may lie anywhere between their levels.
     """
 
     def __init__(self, samples: FloatArray, basis: FloatArray, fluctuators: int) -> None:
@@ -77,36 +77,23 @@ class Likelihood:
             2**fluctuators, fluctuators
         )
 
-    @cached_property
-    def flips(self) -> tuple[IntArray, IntArray]:
-        """Pairs of states that differ in one fluctuator."""
-        apart = np.abs(self.on[:, None, :] - self.on[None, :, :]).sum(axis=2)
-        source, target = np.nonzero(apart == 1)
-        return source, target
-
-    @cached_property
-    def flip_ends(self) -> tuple[FloatArray, FloatArray]:
-        """Where each of the pairs begins and ends, (flips, states) of 0 and 1."""
-        every = np.eye(len(self.on))
-        source, target = self.flips
-        return every[source], every[target]
-
     def look(self, parameters: FloatArray) -> Look:
         """Weigh every path by what the samples say."""
-        up, down = np.exp(parameters[self.shape.up]), np.exp(parameters[self.shape.down])
-        sigma, blur = float(np.exp(parameters[self.shape.sigma])), float(parameters[self.shape.blur])
-        steps = np.exp(parameters[self.shape.step])
-        levels = self.basis @ parameters[self.shape.drift]
-        off = (self.samples - levels)[:, None] - self.on @ steps
+        up, down, steps, sigma, blur = self._taken_apart(parameters)
+        off = (self.samples - self.basis @ parameters[self.shape.drift])[:, None] - self.on @ steps
         plain = np.exp(-0.5 * (off / sigma) ** 2) / (sigma * _ROOT_2_PI) + FLOOR
-        between = self._between(off, steps, sigma, plain, blur)
-        chances = transitions(up, down, self.on)
-        weights = chances * plain[1:, None, :]
-        if between is not None:
-            source, target = self.flips
-            weights[:, source, target] = chances[source, target] * between.mixed
+        between = None
+        if blur > 0.0 and self.shape.fluctuators:
+            between = Between.of(averages(up, down, steps, sigma, blur), off[1:, 0])
+            steady = between.averages.steady * plain[1:, None, :]
+            weights = steady + between.density
+            between = replace(between, share=between.density / np.maximum(weights, FLOOR))
+        else:
+            weights = transitions(up, down, self.on) * plain[1:, None, :]
         smoothed = smooth(stationary(up, down, self.on) * plain[0], weights)
-        return Look(likelihood=self, parameters=parameters, smoothed=smoothed, off=off, plain=plain, between=between)
+        return Look(
+            likelihood=self, parameters=parameters, smoothed=smoothed, off=off, weights=weights, between=between
+        )
 
     def slope(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """Give log-likelihood and gradient (size,): those of ``look``, sooner where the extra ``accel`` is there."""
@@ -118,55 +105,88 @@ class Likelihood:
     def _compiled_slope(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         from memprog.analysis.noise.compiled_climb import climb
 
+        up, down, steps, sigma, blur = self._taken_apart(parameters)
+        rest = self.samples - self.basis @ parameters[self.shape.drift]
+        known = averages(up, down, steps, sigma, blur) if blur > 0.0 and self.shape.fluctuators else None
+        chances = transitions(up, down, self.on) if known is None else known.steady
+        spline = (np.zeros((0, *chances.shape)), 0.0, 1.0, chances)
+        if known is not None:
+            spline = (known.coefficients, known.first, known.spacing, known.least)
+        log_likelihood, parts = climb(rest, self.on @ steps, sigma, chances, stationary(up, down, self.on), spline)
+        return log_likelihood, self.gathered(parameters, Parts(*parts), known)
+
+    def gathered(self, parameters: FloatArray, parts: Parts, known: Averages | None) -> FloatArray:
+        """Put together the gradient, (size,)."""
+        shape = self.shape
+        up, down, steps, _, _ = self._taken_apart(parameters)
+        gradient = np.zeros(shape.size)
+        counts = parts.counts if known is None else np.zeros_like(parts.counts)
+        gradient[shape.up], gradient[shape.down] = rate_gradients(up, down, self.on, counts, parts.first)
+        gradient[shape.step] = (parts.by_level @ self.on) * steps
+        gradient[shape.drift] = parts.by_sample @ self.basis
+        gradient[shape.sigma] = parts.by_log_sigma
+        if known is not None:
+            free = np.ones(shape.size, dtype=bool)
+            free[shape.drift] = False
+            by_steady = parts.counts / np.maximum(known.steady, FLOOR)
+            gradient[free] += known.gradient(by_steady, parts.by_coefficients)
+        return gradient
+
+    def _taken_apart(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, float, float]:
+        """Rates up and down, steps, white noise, blur."""
         shape = self.shape
         up, down, steps = (np.exp(parameters[part]) for part in (shape.up, shape.down, shape.step))
-        lift, gaps = self.on @ steps, np.zeros((len(self.on),) * 2)
-        source, target = self.flips
-        gaps[source, target] = lift[target] - lift[source]
-        rest = self.samples - self.basis @ parameters[shape.drift]
-        noise = float(np.exp(parameters[shape.sigma])), float(parameters[shape.blur])
-        log_likelihood, counts, first, by_level, by_sample, by_noise = climb(
-            rest, lift, gaps, noise, transitions(up, down, self.on), stationary(up, down, self.on)
-        )
-        gradient = np.empty(shape.size)
-        gradient[shape.up], gradient[shape.down] = rate_gradients(up, down, self.on, counts, first)
-        gradient[shape.step] = (by_level @ self.on) * steps
-        gradient[shape.drift] = by_sample @ self.basis
-        gradient[shape.sigma], gradient[shape.blur] = by_noise
-        return log_likelihood, gradient
+        return up, down, steps, float(np.exp(parameters[shape.sigma])), float(parameters[shape.blur])
 
-    def _between(
-        self, off: FloatArray, steps: FloatArray, sigma: float, plain: FloatArray, blur: float
-    ) -> Between | None:
-        if blur <= 0.0 or not self.shape.fluctuators:
-            return None
-        from scipy.special import ndtr
 
-        source, target = self.flips
-        gap = (self.on[target] - self.on[source]) @ steps
-        below = ndtr(off[1:] / sigma)
-        density = np.maximum((below[:, source] - below[:, target]) / gap, FLOOR)
-        straight = plain[1:, target]
-        mixed = (1.0 - blur) * straight + blur * density
-        return Between(
-            density=density, mixed=mixed, share=blur * density / mixed, gap=gap, by_blur=(density - straight) / mixed
-        )
+class Parts(NamedTuple):
+    """Derivatives of a log-likelihood by what depends on parameters.
+
+    ``counts`` (states, states) are expected pairs of neighbouring samples between which nothing was averaged over a
+    switching, ``first`` (states,) the chances at the first sample; derivatives by the level of each state (states,)
+    and by the baseline at each sample (n,), by the logarithm of the noise, and by the coefficients of ``Averages``.
+    """
+
+    counts: FloatArray
+    first: FloatArray
+    by_level: FloatArray
+    by_sample: FloatArray
+    by_log_sigma: float
+    by_coefficients: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Between:
-    """Samples that may lie between two levels, (n - 1, flips).
+    """Samples that may lie between levels: their densities, and ``share`` in all that is possible, (n - 1, s, s).
 
-    ``density`` of a sample between, ``mixed`` with that of one that is not, ``share`` of the first in the mixture,
-    ``gap`` (flips,) from the source's level up to the target's, ``by_blur`` the derivative of log ``mixed`` by the
-    blur.
+    ``values`` and ``slopes`` (n - 1, points) are the splines that make up density and its slope from coefficients.
     """
 
+    averages: Averages
     density: FloatArray
-    mixed: FloatArray
     share: FloatArray
-    gap: FloatArray
-    by_blur: FloatArray
+    values: Any
+    slopes: Any
+
+    @classmethod
+    def of(cls, known: Averages, rest: FloatArray) -> Between:
+        """Look up samples less the baseline, (n - 1,)."""
+        from scipy.sparse import csr_array
+
+        points, states, _ = known.coefficients.shape
+        places = np.clip((rest - known.first) / known.spacing, 1.0, points - 3.0)
+        below = np.floor(places)
+        weights, slopes = splines(places - below)
+        inside = (rest >= known.first) & (rest <= known.first + known.spacing * (points - 1))
+        columns = (below[:, None] + np.arange(-1, TAPS - 1)).astype(np.intp).ravel()
+        starts = np.arange(len(rest) + 1) * TAPS
+        values, slopes = (
+            csr_array(((one * inside[:, None]).ravel(), columns, starts), shape=(len(rest), points))
+            for one in (weights, slopes / known.spacing)
+        )
+        density = (values @ known.coefficients.reshape(points, -1)).reshape(-1, states, states)
+        density[density < known.least] = 0.0
+        return cls(averages=known, density=density, share=density, values=values, slopes=slopes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +197,7 @@ class Look:
     parameters: FloatArray
     smoothed: Smoothed
     off: FloatArray
-    plain: FloatArray
+    weights: FloatArray
     between: Between | None
 
     @property
@@ -204,57 +224,35 @@ class Look:
         path = np.array([state, *(state := step[state] for step in onward)])
         rest = self.off[np.arange(len(path)), path]
         if self.between is not None:
-            lying = self._lie_between(self.between, path, rng)
+            share = self.between.share[np.arange(len(path) - 1), path[:-1], path[1:]]
+            lying = np.append(False, rng.random(len(share)) < share)
             rest[lying] = rng.normal(0.0, float(np.exp(self.parameters[self.likelihood.shape.sigma])), int(lying.sum()))
         return np.asarray(rest)
 
-    def _lie_between(self, between: Between, path: IntArray, rng: np.random.Generator) -> Mask:
-        """Draw which samples of a path lie between two levels, (n,)."""
-        states = len(self.likelihood.on)
-        source, target = self.likelihood.flips
-        which = np.full((states, states), -1)
-        which[source, target] = np.arange(len(source))
-        flip = which[path[:-1], path[1:]]
-        chance = between.share[np.arange(len(flip)), flip] * (flip >= 0)
-        return np.concatenate([[False], rng.random(len(flip)) < chance])
-
     def gradient(self) -> FloatArray:
         """Derivative of the log-likelihood by every parameter, by Fisher's identity."""
-        model, shape = self.likelihood, self.likelihood.shape
-        sigma = float(np.exp(self.parameters[shape.sigma]))
-        weights = self.smoothed.states
-        by_level, by_sigma, by_blur = np.zeros_like(weights), 0.0, 0.0
-        if self.between is not None:
-            weights, by_level, by_sigma, by_blur = self._between_parts(self.between)
+        pairs, between = self.smoothed.pairs, self.between
+        by_sample, by_coefficients = np.zeros(len(self.off)), np.zeros(0)
+        if between is not None:
+            scale = pairs * (between.density > 0.0) / np.maximum(self.weights, FLOOR)
+            pairs = pairs * (1.0 - between.share)
+            known = between.averages.coefficients
+            by_coefficients = (between.values.T @ scale.reshape(len(scale), -1)).reshape(known.shape)
+            slopes = between.slopes @ known.reshape(len(known), -1)
+            by_sample[1:] = -(slopes * scale.reshape(len(scale), -1)).sum(axis=1)
+        levels = np.concatenate([self.smoothed.first[None], pairs.sum(axis=1)])
+        sigma = float(np.exp(self.parameters[self.likelihood.shape.sigma]))
         relative = self.off / sigma
-        by_level += weights * relative / sigma
-        by_sigma += float((weights * (relative**2 - 1.0)).sum())
-        gradient = np.empty(shape.size)
-        up, down = np.exp(self.parameters[shape.up]), np.exp(self.parameters[shape.down])
-        gradient[shape.up], gradient[shape.down] = rate_gradients(
-            up, down, model.on, self.smoothed.pairs.sum(axis=0), self.smoothed.first
+        by_level = levels * relative / sigma
+        parts = Parts(
+            counts=pairs.sum(axis=0),
+            first=self.smoothed.first,
+            by_level=by_level.sum(axis=0),
+            by_sample=by_sample + by_level.sum(axis=1),
+            by_log_sigma=float((levels * (relative**2 - 1.0)).sum()),
+            by_coefficients=by_coefficients,
         )
-        gradient[shape.step] = (by_level.sum(axis=0) @ model.on) * np.exp(self.parameters[shape.step])
-        gradient[shape.drift] = by_level.sum(axis=1) @ model.basis
-        gradient[shape.sigma], gradient[shape.blur] = by_sigma, by_blur
-        return gradient
-
-    def _between_parts(self, between: Between) -> tuple[FloatArray, FloatArray, float, float]:
-        """Weights left to plain samples; derivatives by each level, by log sigma and by blur of those between."""
-        source, target = self.likelihood.flips
-        from_source, to_target = self.likelihood.flip_ends
-        moved = self.smoothed.pairs[:, source, target]
-        weights = self.smoothed.states
-        lying = moved * between.share
-        weights[1:] -= lying @ to_target
-        bell = self.plain[1:]
-        sloped = self.off[1:] * bell
-        scale = lying / (between.density * between.gap)
-        by_level = np.zeros_like(weights)
-        by_level[1:] = (scale * (between.density - bell[:, source])) @ from_source
-        by_level[1:] += (scale * (bell[:, target] - between.density)) @ to_target
-        by_sigma = float((scale * (sloped[:, target] - sloped[:, source])).sum())
-        return weights, by_level, by_sigma, float((moved * between.by_blur).sum())
+        return self.likelihood.gathered(self.parameters, parts, None if between is None else between.averages)
 
 
 def rate_gradients(

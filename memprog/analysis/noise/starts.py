@@ -16,6 +16,8 @@ _JUMP = 5.0
 """Differences of neighbouring samples this far above their noise are steps."""
 _STEADY = 4
 """Samples that a level must last for its mean to count."""
+_MOST_SINGLE, _RESTLESS = 2000, 0.3
+"""Samples that are looked at one by one, and the least share of jumps between them at which they are."""
 _MOST_JUMPS, _MOST_PEAKS, _BEST_LEVELS = 1000, 6, 6
 """Jumps that are looked at, sizes that are taken from them, sets of levels that are given."""
 
@@ -49,9 +51,12 @@ def by_jumps(samples: FloatArray, count: int) -> Iterator[tuple[list[Guess], flo
     Finds steps well above the noise, also where several fluctuators add up to levels without order. Which of the sums
     is the lowest level seen is not known: every possibility is tried, and those that fit the levels best are given.
     """
-    steady = _steady_levels(samples)
-    if steady is None:
-        return
+    for steady in (_steady_levels(samples), _single_samples(samples)):
+        if steady is not None:
+            yield from _by_levels(steady, count)
+
+
+def _by_levels(steady: _Steady, count: int) -> Iterator[tuple[list[Guess], float]]:
     sizes = np.abs(np.diff(steady.means))
     errors = steady.sigma * np.sqrt(1.0 / steady.lengths[1:] + 1.0 / steady.lengths[:-1])
     jumps = steady.close & (sizes > _JUMP * steady.sigma)
@@ -96,6 +101,19 @@ def _steady_levels(samples: FloatArray) -> _Steady | None:
     return _Steady(
         means=(total[ends] - total[starts]) / lengths, lengths=lengths, close=starts[1:] - ends[:-1] <= 4, sigma=sigma
     )
+
+
+def _single_samples(samples: FloatArray) -> _Steady | None:
+    """Take every sample for a level of its own where levels last for little more; nothing where they last longer.
+
+    That three in ten neighbours lie at one level is an assumption; it enters the estimate of the noise.
+    """
+    some = samples[:_MOST_SINGLE]
+    sizes = np.abs(np.diff(some))
+    sigma = float(np.quantile(sizes, 0.1)) / (0.43 * np.sqrt(2.0))
+    if sigma <= 0.0 or (sizes > _JUMP * np.sqrt(2.0) * sigma).mean() < _RESTLESS:
+        return None
+    return _Steady(means=some, lengths=np.ones(len(some)), close=np.ones(len(some) - 1, dtype=bool), sigma=sigma)
 
 
 def _peaks(sizes: FloatArray, errors: FloatArray) -> FloatArray:
