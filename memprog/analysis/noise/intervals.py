@@ -11,10 +11,14 @@ from memprog.analysis.noise.result import Estimate, Fluctuator
 from memprog.chip import FloatArray
 
 NORMAL_95 = 1.959964
+_INSIDE = (0.05, 0.95)
+"""Blur at which the curvature is taken at most: at its ends there is none to one side."""
 FEW_SWITCHINGS = 6.0
 """With fewer the dwell times are known to no better than a factor of two."""
 _ASIDE = 0.05
 """Step at which slopes are compared, in about the deviations of the parameters."""
+_FLAT = 1e-3
+"""Curvature below which a direction is not known, in about the inverse variances of the parameters."""
 _BURSTS = 4.0
 """Three switchings in a row this many deviations above what the rates allow, and as many again."""
 
@@ -22,15 +26,14 @@ _BURSTS = 4.0
 def covariance(fitted: Fitted) -> FloatArray:
     """Invert the curvature of the log-likelihood, (size, size); infinite where it is flat.
 
-    Blur is never taken as known: at an end it is looked at a little inside.
+    Blur is taken as known only where the likelihood has no top in it: at an end it is looked at a little inside.
     """
     model, top = fitted.look.likelihood, fitted.parameters.copy()
     size = model.shape.size
     free = np.ones(size, dtype=bool)
     free[model.shape.blur] = model.shape.fluctuators > 0
+    top[model.shape.blur] = np.clip(top[model.shape.blur], *_INSIDE)
     scale = scales(model, top)
-    inside = _ASIDE * scale[model.shape.blur]
-    top[model.shape.blur] = np.clip(top[model.shape.blur], inside, 1.0 - inside)
     curvature = np.zeros((size, size))
     for k in np.flatnonzero(free):
         aside = np.zeros(size)
@@ -38,11 +41,12 @@ def covariance(fitted: Fitted) -> FloatArray:
         (_, ahead), (_, behind) = model.slope(top + aside), model.slope(top - aside)
         curvature[k] = (behind - ahead) / (2.0 * _ASIDE) * scale
     known = np.zeros((size, size))
+    free[model.shape.blur] &= bool(curvature[model.shape.blur, model.shape.blur] > _FLAT)
     if not np.isfinite(curvature).all():
         return np.asarray(known + np.inf)
     inner = (curvature + curvature.T)[np.ix_(free, free)] / 2.0
     values, vectors = np.linalg.eigh(inner)
-    spread = np.where(values > 1e-3, 1.0 / np.maximum(values, 1e-3), np.inf)
+    spread = np.where(values > _FLAT, 1.0 / np.maximum(values, _FLAT), np.inf)
     with np.errstate(invalid="ignore"):
         flat = ~np.isfinite(spread)
         inverse = (vectors[:, ~flat] * spread[~flat]) @ vectors[:, ~flat].T
