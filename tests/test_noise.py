@@ -121,6 +121,14 @@ def test_steps_in_averaged_samples_keep_their_size_where_noise_hides_what_lies_b
     assert np.mean(found) == pytest.approx(2.0, abs=0.04)
 
 
+def test_two_fluctuators_that_never_rest_are_found_by_their_levels() -> None:
+    rng = np.random.default_rng(21)
+    samples = 3.2 * telegraph(rng, 2.0, 2.0, 3000) + 2.0 * telegraph(rng, 3.0, 6.0, 3000) + rng.normal(0.0, 0.1, 3000)
+    noise = analyse_noise(samples, INTERVAL_S)
+    assert [round(one.step.value, 1) for one in noise.fluctuators] == [3.2, 2.0]
+    assert noise.blur < 0.1
+
+
 def test_drift_is_removed_and_told() -> None:
     rng = np.random.default_rng(7)
     samples = telegraph(rng, 40.0, 40.0, 4000) * 2.0 + np.linspace(0.0, 3.0, 4000) + rng.normal(0, 0.3, 4000)

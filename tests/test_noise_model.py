@@ -30,7 +30,7 @@ def test_value_and_gradient_are_the_same_compiled(fluctuators: int, blur: float)
     np.testing.assert_allclose(gradient, look.gradient(), rtol=1e-9, atol=1e-7)
 
 
-@pytest.mark.parametrize("blur", [0.0, 0.4])
+@pytest.mark.parametrize("blur", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("fluctuators", [1, 2, 3])
 def test_the_gradient_is_what_differences_give(fluctuators: int, blur: float) -> None:
     model, parameters = likelihood(fluctuators, blur)

@@ -43,9 +43,10 @@ def climb(
     plain = _densities(rest, lift, sigma)
     places, weights, slopes = _places(rest, spline)
     coefficients = spline[0].reshape(len(spline[0]), states * states)
-    between = _between(places, weights, coefficients, spline[3].reshape(states * states))
+    least = spline[3].reshape(states * states)
+    between = _between(places, weights, coefficients, least)
     log_likelihood, forward = _forward(plain, steady, settled, between)
-    counts, by_level, by_log_sigma = np.zeros((states, states)), np.zeros(states), 0.0
+    by_steady, by_level, by_log_sigma = np.zeros((states, states)), np.zeros(states), 0.0
     by_sample, by_coefficients, chances = np.zeros(count), np.zeros(coefficients.shape), np.empty(states * states)
     backward, before, straight = np.full(states, 1.0 / states), np.empty(states), np.empty(states)
     for at in range(count - 1, 0, -1):
@@ -54,12 +55,14 @@ def climb(
             straight[to] = 0.0
         for origin in range(states):
             for to in range(states):
-                pair = scale * forward[at - 1, origin] * steady[origin, to] * plain[at, to] * backward[to]
-                counts[origin, to] += pair
-                straight[to] += pair
-                chances[origin * states + to] = scale * forward[at - 1, origin] * backward[to]
+                chance = scale * forward[at - 1, origin] * backward[to]
+                by_steady[origin, to] += chance * plain[at, to]
+                straight[to] += chance * plain[at, to] * steady[origin, to]
+                chances[origin * states + to] = chance
         if len(between) and places[at] >= 0:
-            by_sample[at] = _spread(by_coefficients, coefficients, between, chances, weights, slopes, places[at], at)
+            by_sample[at] = _spread(
+                by_coefficients, coefficients, between, chances, least, weights, slopes, places[at], at
+            )
         total = 0.0
         for state in range(states):
             total += before[state]
@@ -74,7 +77,7 @@ def climb(
         straight[state] /= whole
     by_log_sigma += _straight(straight, rest, lift, sigma, by_level, by_sample, 0)
     return log_likelihood, (
-        counts,
+        by_steady,
         straight,
         by_level,
         by_sample,
@@ -125,15 +128,17 @@ def _places(rest: FloatArray, spline: Spline) -> tuple[IntArray, FloatArray, Flo
 def _between(places: IntArray, weights: FloatArray, coefficients: FloatArray, least: FloatArray) -> FloatArray:
     """Chance times density of each sample between levels for every pair of states, (n, pairs); or none."""
     pairs = len(least)
-    between = np.zeros((len(places), pairs))
+    between = np.empty((len(places), pairs))
     for at in range(len(places)):
         place = places[at]
         if place < 0:
+            for pair in range(pairs):
+                between[at, pair] = FLOOR * least[pair]
             continue
         for pair in range(pairs):
             density = weights[at, 0] * coefficients[place, pair] + weights[at, 1] * coefficients[place + 1, pair]
             density += weights[at, 2] * coefficients[place + 2, pair] + weights[at, 3] * coefficients[place + 3, pair]
-            between[at, pair] = density if density >= least[pair] else 0.0
+            between[at, pair] = density if density >= least[pair] else FLOOR * least[pair]
     return between
 
 
@@ -199,6 +204,7 @@ def _spread(
     coefficients: FloatArray,
     between: FloatArray,
     chances: FloatArray,
+    least: FloatArray,
     weights: FloatArray,
     slopes: FloatArray,
     place: int,
@@ -206,7 +212,7 @@ def _spread(
 ) -> float:
     """Add the derivatives by the coefficients around a sample; give that by its baseline."""
     for pair in range(len(chances)):
-        chances[pair] = chances[pair] if between[at, pair] > 0.0 else 0.0
+        chances[pair] = chances[pair] if between[at, pair] >= least[pair] else 0.0
     by_sample = 0.0
     for tap in range(TAPS):
         tilt = 0.0

@@ -101,12 +101,26 @@ def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted 
         coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
-    tried = [_climb(model, start, _QUICK) for start in _best(model, _more(model, fewer), _PROMISING)]
+    tried = []
+    for base, promising in _bases(fewer):
+        tried += [_climb(model, start, _QUICK) for start in _best(model, _more(model, base), promising)]
     # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
     anew = [_climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
     tried += [look for look in anew if are_independent(look) and look.smoothed.states.sum(axis=0).min() > _SEEN]
     best = max(tried, key=lambda look: look.log_likelihood, default=None)
     return fewer if best is None else refine(model, best.parameters)
+
+
+def _bases(fewer: Fitted) -> list[tuple[Fitted, int]]:
+    """Give the fits beside which one more fluctuator is looked for, and the first guesses to be followed up of each.
+
+    Too few fluctuators take the levels that they lack for averages of those that they have.
+    """
+    model, plain = fewer.look.likelihood, fewer.parameters.copy()
+    if not model.shape.fluctuators or plain[model.shape.blur] == 0.0:
+        return [(fewer, _PROMISING)]
+    plain[model.shape.blur] = 0.0
+    return [(fewer, _PROMISING - 1), (Fitted(look=_climb(model, plain, _THOROUGH)), _PROMISING - 1)]
 
 
 def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
@@ -188,10 +202,9 @@ def _best(model: Likelihood, starts: Iterator[FloatArray], most: int) -> list[Fl
 
 
 def _more(model: Likelihood, fewer: Fitted) -> Iterator[FloatArray]:
-    """First guesses of one more fluctuator beside those of the fit before, which may have taken levels for averages."""
+    """First guesses of one more fluctuator beside those of the fit before."""
     for guess in by_threshold(fewer.residual):
-        for blur in {float(fewer.parameters[fewer.look.likelihood.shape.blur]): None, 0.0: None}:
-            yield _joined(model, fewer, guess, blur)
+        yield _joined(model, fewer, guess)
 
 
 def _all_anew(model: Likelihood) -> Iterator[FloatArray]:
@@ -202,7 +215,7 @@ def _all_anew(model: Likelihood) -> Iterator[FloatArray]:
             yield _anew(model, guesses, sigma, blur)
 
 
-def _joined(model: Likelihood, fewer: Fitted, guess: Guess, blur: float) -> FloatArray:
+def _joined(model: Likelihood, fewer: Fitted, guess: Guess) -> FloatArray:
     old, shape, before = fewer.look.likelihood.shape, model.shape, fewer.parameters
     start = np.empty(shape.size)
     start[shape.up] = np.append(before[old.up], np.log(guess.up))
@@ -212,7 +225,7 @@ def _joined(model: Likelihood, fewer: Fitted, guess: Guess, blur: float) -> Floa
     start[shape.drift.start] += guess.lower
     share, variance = guess.up / (guess.up + guess.down), np.exp(2.0 * before[old.sigma])
     rest = variance - share * (1.0 - share) * guess.step**2
-    start[shape.sigma], start[shape.blur] = 0.5 * np.log(max(rest, 0.05 * variance)), blur
+    start[shape.sigma], start[shape.blur] = 0.5 * np.log(max(rest, 0.05 * variance)), before[old.blur]
     return start
 
 

@@ -13,6 +13,8 @@ from memprog.analysis.noise.chain import FLOOR, Smoothed, has_compiler, smooth
 from memprog.chip import FloatArray
 
 _ROOT_2_PI = float(np.sqrt(2.0 * np.pi))
+_NEVER = 1e-305
+"""Stands for no weight in a quotient: less than ``FLOOR`` times any chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +89,18 @@ class Likelihood:
             between = Between.of(averages(up, down, steps, sigma, blur), off[1:, 0])
             steady = between.averages.steady * plain[1:, None, :]
             weights = steady + between.density
-            between = replace(between, share=between.density / np.maximum(weights, FLOOR))
+            between = replace(between, share=between.density / np.maximum(weights, _NEVER))
         else:
             weights = transitions(up, down, self.on) * plain[1:, None, :]
         smoothed = smooth(stationary(up, down, self.on) * plain[0], weights)
         return Look(
-            likelihood=self, parameters=parameters, smoothed=smoothed, off=off, weights=weights, between=between
+            likelihood=self,
+            parameters=parameters,
+            smoothed=smoothed,
+            off=off,
+            plain=plain,
+            weights=weights,
+            between=between,
         )
 
     def slope(self, parameters: FloatArray) -> tuple[float, FloatArray]:
@@ -120,7 +128,7 @@ class Likelihood:
         shape = self.shape
         up, down, steps, _, _ = self._taken_apart(parameters)
         gradient = np.zeros(shape.size)
-        counts = parts.counts if known is None else np.zeros_like(parts.counts)
+        counts = parts.by_steady * (transitions(up, down, self.on) if known is None else 0.0)
         gradient[shape.up], gradient[shape.down] = rate_gradients(up, down, self.on, counts, parts.first)
         gradient[shape.step] = (parts.by_level @ self.on) * steps
         gradient[shape.drift] = parts.by_sample @ self.basis
@@ -128,8 +136,7 @@ class Likelihood:
         if known is not None:
             free = np.ones(shape.size, dtype=bool)
             free[shape.drift] = False
-            by_steady = parts.counts / np.maximum(known.steady, FLOOR)
-            gradient[free] += known.gradient(by_steady, parts.by_coefficients)
+            gradient[free] += known.gradient(parts.by_steady, parts.by_coefficients)
         return gradient
 
     def _taken_apart(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, float, float]:
@@ -142,12 +149,12 @@ class Likelihood:
 class Parts(NamedTuple):
     """Derivatives of a log-likelihood by what depends on parameters.
 
-    ``counts`` (states, states) are expected pairs of neighbouring samples between which nothing was averaged over a
-    switching, ``first`` (states,) the chances at the first sample; derivatives by the level of each state (states,)
-    and by the baseline at each sample (n,), by the logarithm of the noise, and by the coefficients of ``Averages``.
+    ``by_steady`` (states, states) by the chance of going from one to another without a switching while it is averaged,
+    ``first`` (states,) the chances at the first sample; by the level of each state (states,) and by the baseline at
+    each sample (n,), by the logarithm of the noise, and by the coefficients of ``Averages``.
     """
 
-    counts: FloatArray
+    by_steady: FloatArray
     first: FloatArray
     by_level: FloatArray
     by_sample: FloatArray
@@ -185,7 +192,7 @@ class Between:
             for one in (weights, slopes / known.spacing)
         )
         density = (values @ known.coefficients.reshape(points, -1)).reshape(-1, states, states)
-        density[density < known.least] = 0.0
+        density = np.where(density < known.least, FLOOR * known.least, density)
         return cls(averages=known, density=density, share=density, values=values, slopes=slopes)
 
 
@@ -197,6 +204,7 @@ class Look:
     parameters: FloatArray
     smoothed: Smoothed
     off: FloatArray
+    plain: FloatArray
     weights: FloatArray
     between: Between | None
 
@@ -232,20 +240,21 @@ class Look:
     def gradient(self) -> FloatArray:
         """Derivative of the log-likelihood by every parameter, by Fisher's identity."""
         pairs, between = self.smoothed.pairs, self.between
+        scale = pairs / np.maximum(self.weights, _NEVER)
         by_sample, by_coefficients = np.zeros(len(self.off)), np.zeros(0)
         if between is not None:
-            scale = pairs * (between.density > 0.0) / np.maximum(self.weights, FLOOR)
             pairs = pairs * (1.0 - between.share)
+            spread = scale * (between.density >= between.averages.least)
             known = between.averages.coefficients
-            by_coefficients = (between.values.T @ scale.reshape(len(scale), -1)).reshape(known.shape)
+            by_coefficients = (between.values.T @ spread.reshape(len(spread), -1)).reshape(known.shape)
             slopes = between.slopes @ known.reshape(len(known), -1)
-            by_sample[1:] = -(slopes * scale.reshape(len(scale), -1)).sum(axis=1)
+            by_sample[1:] = -(slopes * spread.reshape(len(spread), -1)).sum(axis=1)
         levels = np.concatenate([self.smoothed.first[None], pairs.sum(axis=1)])
         sigma = float(np.exp(self.parameters[self.likelihood.shape.sigma]))
         relative = self.off / sigma
         by_level = levels * relative / sigma
         parts = Parts(
-            counts=pairs.sum(axis=0),
+            by_steady=np.einsum("nij,nj->ij", scale, self.plain[1:]),
             first=self.smoothed.first,
             by_level=by_level.sum(axis=0),
             by_sample=by_sample + by_level.sum(axis=1),
