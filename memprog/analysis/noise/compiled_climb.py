@@ -17,11 +17,13 @@ from memprog.chip import FloatArray, IntArray
 Spline = tuple[FloatArray, float, float, FloatArray]
 """Coefficients, first point, spacing and least of ``Averages``; no points where samples are instants."""
 Climbed = tuple[float, tuple[FloatArray, FloatArray, FloatArray, FloatArray, float, FloatArray]]
+_FREE = {"reassoc", "contract", "nsz"}
+"""Sums may be taken in any order, so that several terms are added at once."""
 _SMALL = 1e-100
 """Product of scales at which its logarithm is taken: one logarithm for many samples."""
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def climb(
     rest: FloatArray, lift: FloatArray, sigma: float, steady: FloatArray, settled: FloatArray, spline: Spline
 ) -> Climbed:
@@ -86,7 +88,7 @@ def climb(
     )
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _densities(rest: FloatArray, lift: FloatArray, sigma: float) -> FloatArray:
     """Density of each sample in each state, (n, states)."""
     plain = np.empty((len(rest), len(lift)))
@@ -98,7 +100,7 @@ def _densities(rest: FloatArray, lift: FloatArray, sigma: float) -> FloatArray:
     return plain
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _places(rest: FloatArray, spline: Spline) -> tuple[IntArray, FloatArray, FloatArray]:
     """First of the coefficients around each sample, -1 off the grid; their weights and slopes, (n, taps)."""
     coefficients, first, spacing, _ = spline
@@ -124,7 +126,7 @@ def _places(rest: FloatArray, spline: Spline) -> tuple[IntArray, FloatArray, Flo
     return places, weights, slopes
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _between(places: IntArray, weights: FloatArray, coefficients: FloatArray, least: FloatArray) -> FloatArray:
     """Chance times density of each sample between levels for every pair of states, (n, pairs); or none."""
     pairs = len(least)
@@ -142,7 +144,7 @@ def _between(places: IntArray, weights: FloatArray, coefficients: FloatArray, le
     return between
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _forward(
     plain: FloatArray, steady: FloatArray, settled: FloatArray, between: FloatArray
 ) -> tuple[float, FloatArray]:
@@ -151,20 +153,21 @@ def _forward(
     forward = np.empty((count, states))
     log_likelihood, product = 0.0, 1.0
     for at in range(count):
+        for to in range(states):
+            forward[at, to] = settled[to] if at == 0 else 0.0
+        if at > 0:
+            for origin in range(states):
+                for to in range(states):
+                    forward[at, to] += forward[at - 1, origin] * steady[origin, to]
+        for to in range(states):
+            forward[at, to] *= plain[at, to]
+        if at > 0 and len(between):
+            for origin in range(states):
+                for to in range(states):
+                    forward[at, to] += forward[at - 1, origin] * between[at, origin * states + to]
         total = 0.0
         for to in range(states):
-            weight = 0.0
-            if at == 0:
-                weight = settled[to] * plain[0, to]
-            else:
-                for origin in range(states):
-                    weight += forward[at - 1, origin] * steady[origin, to]
-                weight *= plain[at, to]
-                if len(between):
-                    for origin in range(states):
-                        weight += forward[at - 1, origin] * between[at, origin * states + to]
-            forward[at, to] = weight
-            total += weight
+            total += forward[at, to]
         for to in range(states):
             forward[at, to] /= total
         product *= total
@@ -174,7 +177,7 @@ def _forward(
     return log_likelihood + math.log(product), forward
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _back(
     plain: FloatArray,
     steady: FloatArray,
@@ -198,7 +201,7 @@ def _back(
     return 1.0 / whole
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _spread(
     by_coefficients: FloatArray,
     coefficients: FloatArray,
@@ -223,7 +226,7 @@ def _spread(
     return by_sample
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=_FREE)
 def _straight(
     straight: FloatArray,
     rest: FloatArray,
