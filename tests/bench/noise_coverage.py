@@ -1,13 +1,13 @@
 """Coverage of the intervals of `memprog noise` on synthetic traces, one JSON line a point. Run by hand; hours in full.
 
-    python tests/bench/noise_coverage.py --out coverage.jsonl [--traces 400] [--points NAME ...] [--list]
+    python tests/bench/noise_coverage.py --out traces.jsonl [--traces 400] [--points NAME ...] [--list] [--summary]
 
 Telegraph signals are drawn in continuous time, so that nothing but the samples limits them: they are looked at in
 instants or averaged over the whole interval between samples. A point is identifiable, by a rule that looks at truths
 only, where every fluctuator is expected to switch 8 times or more and the standard errors of the logarithms of its
 dwell times, from the curvature of the likelihood at the truth, are 0.7 or less. Coverage is wanted between 90 and 99 %
-at those; the others are run and marked. A run that is killed keeps the points it has finished; points already in the
-file are left out.
+at those; the others are run and marked. The file holds one line a trace; traces that are in it are not run again, so a
+run that was killed goes on, and a greater number of traces adds to those before.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DWELLS = (2.0, 20.0, 200.0, 2000.0)
 STEPS = {1: (1.0,), 2: (1.6, 1.0), 3: (2.3, 1.6, 1.0)}
 SPREAD = {1: (1.0,), 2: (1.0, 3.0), 3: (1.0, 3.0, 9.0)}
 """Dwell times of the fluctuators in units of the first; shorter instead of longer from 200 samples on."""
-LENGTHS = ((2.0, 3000), (20.0, 6000), (200.0, 10_000), (2000.0, 20_000))
+LENGTHS = ((2.0, 3000), (20.0, 6000), (200.0, 5000), (2000.0, 20_000))
 """Samples of a trace by the dwell time of the first fluctuator: the slowest switches 10 times or more."""
 LOPSIDED = (1.0, 0.5, 2.0)
 """Mean dwell in the lower level over that in the upper."""
@@ -147,7 +147,14 @@ def one_trace(point: Point, seed: int) -> dict[str, Any]:
         for truth, one in zip(point.truths, matched, strict=True)
     ]
     found_steps = [round(one.step.value, 4) for one in found]
-    return {"seed": seed, "found": len(found), "held": held, "steps": found_steps, "processor_s": taken_s}
+    return {
+        "point": point.name,
+        "seed": seed,
+        "found": len(found),
+        "held": held,
+        "steps": found_steps,
+        "processor_s": taken_s,
+    }
 
 
 def _true(truth: Truth, name: str) -> float:
@@ -190,11 +197,6 @@ def summary(point: Point, results: list[dict[str, Any]]) -> dict[str, Any]:
         "coverage_all": _coverage(results),
         "trouble": float(np.mean([held["trouble"] for one in results for held in one["held"]])),
         "processor_s": float(np.mean([one["processor_s"] for one in results])),
-        "missed": [
-            {"seed": one["seed"], "steps": one["steps"]}
-            for one in results
-            if one["found"] != len(point.truths) or not all(all(held[q] for q in QUANTITIES) for held in one["held"])
-        ],
     }
 
 
@@ -212,10 +214,11 @@ def _coverage(results: list[dict[str, Any]]) -> dict[str, float | None]:
 def main() -> None:
     """Run the points that are asked for, and append a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("noise_coverage.jsonl"))
+    parser.add_argument("--out", type=Path, default=Path("noise_coverage.jsonl"), help="results of single traces")
     parser.add_argument("--traces", type=int, default=400)
     parser.add_argument("--points", nargs="+", help="names, or beginnings of names")
     parser.add_argument("--list", action="store_true", help="names and what is expected of them, without a run")
+    parser.add_argument("--summary", action="store_true", help="of the traces in the file, without a run")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     chosen = [one for one in points() if not arguments.points or one.name.startswith(tuple(arguments.points))]
@@ -224,19 +227,21 @@ def main() -> None:
             switchings, error = predicted(point)
             sys.stdout.write(f"{point.name:16} {switchings:9.1f} switchings, error of log tau {error:.3g}\n")
         return
-    done = set()
-    if arguments.out.exists():
-        done = {json.loads(line)["point"] for line in arguments.out.read_text(encoding="utf-8").splitlines()}
-    with ProcessPoolExecutor(arguments.processes) as pool:
+    lines = arguments.out.read_text(encoding="utf-8").splitlines() if arguments.out.exists() else []
+    known: dict[str, dict[int, dict[str, Any]]] = {point.name: {} for point in chosen}
+    for one in map(json.loads, lines):
+        known.get(one["point"], {})[one["seed"]] = one
+    with ProcessPoolExecutor(arguments.processes) as pool, arguments.out.open("a", encoding="utf-8") as out:
         for point in chosen:
-            if point.name in done:
-                continue
-            results = list(pool.map(one_trace, [point] * arguments.traces, range(arguments.traces)))
-            line = json.dumps(summary(point, results))
-            with arguments.out.open("a", encoding="utf-8") as out:
-                out.write(line + "\n")
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+            results = known[point.name]
+            seeds = [] if arguments.summary else sorted({*range(arguments.traces)} - {*results})
+            for one in pool.map(one_trace, [point] * len(seeds), seeds):
+                results[one["seed"]] = one
+                out.write(json.dumps(one) + "\n")
+                out.flush()
+            if results:
+                sys.stdout.write(json.dumps(summary(point, list(results.values()))) + "\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

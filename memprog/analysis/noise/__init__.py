@@ -44,17 +44,17 @@ def fit_noise(
     scaled = (samples - np.median(samples)) / unit
     basis = drift_basis(count, 1)
     lines: tuple[Line, ...] = ()
-    wave, made = np.zeros(count), list[Fitted]()
+    wave, made, earlier = np.zeros(count), list[Fitted](), list[Fitted]()
     # Hum goes first: small fluctuators would imitate it. Large ones hide it, so it is looked for beside one, too, and
     # where only all of them let enough of it be seen to make one of them, they are looked for once more.
     for limit in (*dict.fromkeys((0, min(1, most), most)), most):
-        fitted = fit_trace(scaled - wave, basis, limit, made)
+        fitted = fit_trace(scaled - wave, basis, limit, made, earlier)
         lines, before = lines_in(fitted.residual + wave, interval_s), wave
         wave = hum(lines, count, interval_s)
         if limit == most and 0.5 * float((wave - before) @ (wave - before)) < CLEARLY * fitted.sigma**2:
             break
         if (wave != before).any():
-            made = []
+            made, earlier = [], made
     scaled = scaled - wave
     if lines:
         fitted = refit(fitted, scaled, basis)

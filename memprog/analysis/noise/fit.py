@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,7 +70,9 @@ class Fitted:
         return self.look.log_likelihood - float(penalty) + colour_gain(self.residual)
 
 
-def fit_trace(samples: FloatArray, basis: FloatArray, most: int, made: list[Fitted]) -> Fitted:
+def fit_trace(
+    samples: FloatArray, basis: FloatArray, most: int, made: list[Fitted], earlier: Sequence[Fitted] = ()
+) -> Fitted:
     """Fit no fluctuator, then one, and so on, and keep the best by the criterion.
 
     Args:
@@ -78,12 +80,17 @@ def fit_trace(samples: FloatArray, basis: FloatArray, most: int, made: list[Fitt
         basis: (n, functions) of the baseline; the first is constant.
         most: fluctuators at most.
         made: fits to the same samples of no fluctuator, of one, and so on; those that are still missing are added.
+        earlier: such fits to samples that were nearly the same; they are good guesses.
     """
     made += [] if made else [fit_count(samples, basis, 0, None)]
     best = made[0]
     reached, before = best.criterion, best.criterion
     for count in range(1, most + 1):
-        made += [] if len(made) > count else [fit_count(samples, basis, count, made[count - 1])]
+        made += (
+            []
+            if len(made) > count
+            else [fit_count(samples, basis, count, made[count - 1], earlier[count] if len(earlier) > count else None)]
+        )
         last = made[count]
         if last.criterion > reached + CLEARLY and last.is_seen:
             best, reached = last, last.criterion
@@ -94,16 +101,20 @@ def fit_trace(samples: FloatArray, basis: FloatArray, most: int, made: list[Fitt
     return best
 
 
-def fit_count(samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted | None) -> Fitted:
-    """Fit a number of fluctuators, starting from the fit with one less."""
+def fit_count(
+    samples: FloatArray, basis: FloatArray, count: int, fewer: Fitted | None, earlier: Fitted | None = None
+) -> Fitted:
+    """Fit a number of fluctuators, starting from the fit with one less, and from one to nearly the same samples."""
     model = Likelihood(samples, basis, count)
     if fewer is None:
         coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
-    tried = []
+    known = earlier is not None and earlier.fluctuators == count
+    tried = [_climb(model, earlier.parameters, _QUICK)] if earlier is not None and known else []
     for base, promising in _bases(fewer):
-        tried += [_climb(model, start, _QUICK) for start in _best(model, _more(model, base), promising)]
+        starts = _best(model, _more(model, base), 1 if known else promising)
+        tried += [_climb(model, start, _QUICK) for start in starts]
     # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
     anew = [_climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
     tried += [look for look in anew if are_independent(look) and look.smoothed.states.sum(axis=0).min() > _SEEN]
