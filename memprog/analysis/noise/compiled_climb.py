@@ -71,12 +71,8 @@ def climb(
         for state in range(states):
             backward[state] = before[state] / total
         by_log_sigma += _straight(straight, rest, lift, sigma, by_level, by_sample, at)
-    whole = 0.0
-    for state in range(states):
-        straight[state] = forward[0, state] * backward[state]
-        whole += straight[state]
-    for state in range(states):
-        straight[state] /= whole
+    straight[:] = forward[0] * backward
+    straight /= straight.sum()
     by_log_sigma += _straight(straight, rest, lift, sigma, by_level, by_sample, 0)
     return log_likelihood, (
         by_steady,
