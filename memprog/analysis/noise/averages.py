@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from memprog.analysis.noise.chain import FLOOR
 from memprog.chip import FloatArray
 
 ComplexArray = NDArray[np.complex128]
@@ -30,6 +31,8 @@ _FASTEST = 9.0
 """Frequency, in turns of a radian for a deviation of the noise, beyond which noise leaves nothing: exp(-40)."""
 _LEAST = 1e-12
 """Share of the highest density below which what the transform gives is but rounding."""
+NONE = FLOOR / _LEAST
+"""Density of an impossible sample over ``least``: no pair of states is so unlikely that no path could pass a glitch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Averages:
     ``steady`` (states, states) is the chance that nothing switches while it is averaged: such a reading lies at the
     level of the second state, in white noise. The density of the others at ``first + spacing * k``, times their
     chance, is a cubic spline with ``coefficients`` (points, states, states); what is below ``least`` (states, states)
-    is none.
+    counts as ``NONE`` times it.
     """
 
     steady: FloatArray

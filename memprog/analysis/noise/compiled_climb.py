@@ -10,7 +10,7 @@ import math
 import numba
 import numpy as np
 
-from memprog.analysis.noise.averages import TAPS
+from memprog.analysis.noise.averages import NONE, TAPS
 from memprog.analysis.noise.chain import FLOOR
 from memprog.chip import FloatArray, IntArray
 
@@ -131,12 +131,12 @@ def _between(places: IntArray, weights: FloatArray, coefficients: FloatArray, le
         place = places[at]
         if place < 0:
             for pair in range(pairs):
-                between[at, pair] = FLOOR * least[pair]
+                between[at, pair] = NONE * least[pair]
             continue
         for pair in range(pairs):
             density = weights[at, 0] * coefficients[place, pair] + weights[at, 1] * coefficients[place + 1, pair]
             density += weights[at, 2] * coefficients[place + 2, pair] + weights[at, 3] * coefficients[place + 3, pair]
-            between[at, pair] = density if density >= least[pair] else FLOOR * least[pair]
+            between[at, pair] = density if density >= least[pair] else NONE * least[pair]
     return between
 
 

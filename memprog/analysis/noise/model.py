@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from memprog.analysis.noise.averages import TAPS, Averages, averages, splines
+from memprog.analysis.noise.averages import NONE, TAPS, Averages, averages, splines
 from memprog.analysis.noise.chain import FLOOR, Smoothed, has_compiler, smooth
 from memprog.chip import FloatArray
 
@@ -87,9 +87,7 @@ class Likelihood:
         between = None
         if blur > 0.0 and self.shape.fluctuators:
             between = Between.of(averages(up, down, steps, sigma, blur), off[1:, 0])
-            steady = between.averages.steady * plain[1:, None, :]
-            weights = steady + between.density
-            between = replace(between, share=between.density / np.maximum(weights, _NEVER))
+            weights = between.averages.steady * plain[1:, None, :] + between.density
         else:
             weights = transitions(up, down, self.on) * plain[1:, None, :]
         smoothed = smooth(stationary(up, down, self.on) * plain[0], weights)
@@ -164,14 +162,13 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Between:
-    """Samples that may lie between levels: their densities, and ``share`` in all that is possible, (n - 1, s, s).
+    """Samples that may lie between levels: their chance times density, (n - 1, states, states).
 
     ``values`` and ``slopes`` (n - 1, points) are the splines that make up density and its slope from coefficients.
     """
 
     averages: Averages
     density: FloatArray
-    share: FloatArray
     values: Any
     slopes: Any
 
@@ -192,8 +189,8 @@ class Between:
             for one in (weights, slopes / known.spacing)
         )
         density = (values @ known.coefficients.reshape(points, -1)).reshape(-1, states, states)
-        density = np.where(density < known.least, FLOOR * known.least, density)
-        return cls(averages=known, density=density, share=density, values=values, slopes=slopes)
+        density = np.where(density < known.least, NONE * known.least, density)
+        return cls(averages=known, density=density, values=values, slopes=slopes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +229,8 @@ class Look:
         path = np.array([state, *(state := step[state] for step in onward)])
         rest = self.off[np.arange(len(path)), path]
         if self.between is not None:
-            share = self.between.share[np.arange(len(path) - 1), path[:-1], path[1:]]
+            at = np.arange(len(path) - 1), path[:-1], path[1:]
+            share = self.between.density[at] / np.maximum(self.weights[at], _NEVER)
             lying = np.append(False, rng.random(len(share)) < share)
             rest[lying] = rng.normal(0.0, float(np.exp(self.parameters[self.likelihood.shape.sigma])), int(lying.sum()))
         return np.asarray(rest)
@@ -243,7 +241,7 @@ class Look:
         scale = pairs / np.maximum(self.weights, _NEVER)
         by_sample, by_coefficients = np.zeros(len(self.off)), np.zeros(0)
         if between is not None:
-            pairs = pairs * (1.0 - between.share)
+            pairs = pairs - scale * between.density
             spread = scale * (between.density >= between.averages.least)
             known = between.averages.coefficients
             by_coefficients = (between.values.T @ spread.reshape(len(spread), -1)).reshape(known.shape)
