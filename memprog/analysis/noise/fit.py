@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from memprog.analysis.noise.climbing import climb
+from memprog.analysis.noise.coarse import coarse_starts
 from memprog.analysis.noise.colour import colour_gain
 from memprog.analysis.noise.dependence import are_independent
 from memprog.analysis.noise.model import Likelihood, Look
@@ -94,8 +96,9 @@ def fit_trace(
         last = made[count]
         if last.criterion > reached + CLEARLY and last.is_seen:
             best, reached = last, last.criterion
-        # Colour is a strong rival of a few small fluctuators: one may lose to it where all of them win.
-        elif count > max(best.fluctuators, 1) and last.criterion <= before:
+        # Colour is a strong rival of a few small fluctuators: one may lose to it where all of them win. Where there is
+        # none left, there is nothing for another one.
+        elif count > max(best.fluctuators, 1) and last.criterion <= before and colour_gain(last.residual) < CLEARLY:
             break
         before = last.criterion
     return best
@@ -111,12 +114,14 @@ def fit_count(
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
     known = earlier is not None and earlier.fluctuators == count
-    tried = [_climb(model, earlier.parameters, _QUICK)] if earlier is not None and known else []
+    tried = [climb(model, earlier.parameters, _QUICK)] if earlier is not None and known else []
     for base, promising in _bases(fewer):
-        starts = _best(model, _more(model, base), 1 if known else promising)
-        tried += [_climb(model, start, _QUICK) for start in starts]
+        starts = _best(model, _more(model, base), 1 if known or count > 1 else promising)
+        tried += [climb(model, start, _QUICK) for start in starts]
     # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
-    anew = [_climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
+    anew = [climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
+    if count > 1:
+        anew += [climb(model, start, _QUICK) for start in _best(model, coarse_starts(model), 1)]
     tried += [look for look in anew if are_independent(look) and look.smoothed.states.sum(axis=0).min() > _SEEN]
     best = max(tried, key=lambda look: look.log_likelihood, default=None)
     return fewer if best is None else refine(model, best.parameters)
@@ -131,20 +136,20 @@ def _bases(fewer: Fitted) -> list[tuple[Fitted, int]]:
     if not model.shape.fluctuators or plain[model.shape.blur] == 0.0:
         return [(fewer, _PROMISING)]
     plain[model.shape.blur] = 0.0
-    return [(fewer, _PROMISING - 1), (Fitted(look=_climb(model, plain, _THOROUGH)), _PROMISING - 1)]
+    return [(fewer, _PROMISING - 1), (Fitted(look=climb(model, plain, _THOROUGH)), _PROMISING - 1)]
 
 
 def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
     """Climb to the top; how much samples are averaged is found out where steps are clear."""
     shape = model.shape
     if parameters[shape.blur] > 0.0:
-        return Fitted(look=_climb(model, parameters, _THOROUGH, blurs=True))
-    look = _climb(model, parameters, _THOROUGH)
+        return Fitted(look=climb(model, parameters, _THOROUGH, blurs=True))
+    look = climb(model, parameters, _THOROUGH)
     steps = look.parameters[shape.step] - look.parameters[shape.sigma]
     if shape.fluctuators and np.exp(steps).max() > BLUR_SIGNAL_TO_NOISE:
         start = look.parameters.copy()
         start[shape.blur] = 0.2
-        blurred = _climb(model, start, _THOROUGH, blurs=True)
+        blurred = climb(model, start, _THOROUGH, blurs=True)
         look = blurred if blurred.log_likelihood > look.log_likelihood else look
     return Fitted(look=look)
 
@@ -156,55 +161,6 @@ def refit(fitted: Fitted, samples: FloatArray, basis: FloatArray) -> Fitted:
     more = np.zeros(model.shape.baseline - old.shape.baseline)
     start = np.insert(fitted.parameters, old.shape.drift.stop, more)
     return refine(model, start)
-
-
-def _climb(model: Likelihood, start: FloatArray, iterations: int, *, blurs: bool = False) -> Look:
-    from scipy.optimize import minimize
-
-    scale = scales(model, start)
-
-    def uphill(scaled: FloatArray) -> tuple[float, FloatArray]:
-        log_likelihood, gradient = model.slope(scaled * scale)
-        return -log_likelihood, -gradient * scale
-
-    blur = (0.0, 1.0) if blurs else (start[model.shape.blur],) * 2
-    bounds = [
-        (None if low is None else low / size, None if high is None else high / size)
-        for (low, high), size in zip([*_bounds(model), blur], scale, strict=True)
-    ]
-    found = minimize(
-        uphill,
-        start / scale,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": iterations, "ftol": 1e-9},
-    )
-    return model.look(found.x * scale)
-
-
-def scales(model: Likelihood, parameters: FloatArray) -> FloatArray:
-    """About how well each parameter can be known: makes the likelihood equally steep in all of them."""
-    shape, count = model.shape, len(model.samples)
-    up, down = np.exp(parameters[shape.up]), np.exp(parameters[shape.down])
-    switchings = np.maximum(count * up * down / (up + down), 1.0)
-    relative = np.exp(parameters[shape.sigma] - parameters[shape.step])
-    scale = np.empty(shape.size)
-    scale[shape.up] = scale[shape.down] = 1.0 / np.sqrt(switchings)
-    scale[shape.step] = relative * 2.0 / np.sqrt(count)
-    scale[shape.drift] = np.exp(parameters[shape.sigma]) / np.sqrt(count)
-    scale[shape.sigma] = 1.0 / np.sqrt(2.0 * count)
-    scale[shape.blur] = 1.0 / np.sqrt(max(float(switchings.sum()) if len(up) else 1.0, 1.0))
-    return scale
-
-
-def _bounds(model: Likelihood) -> list[tuple[float | None, float | None]]:
-    """Dwell times from a third of a sample to three times the trace; steps and noise not below a millionth."""
-    shape, count = model.shape, len(model.samples)
-    scale = float(np.log(model.samples.std() + 1e-300))
-    rates: tuple[float | None, float | None] = (float(np.log(0.3 / count)), float(np.log(3.0)))
-    small: tuple[float | None, float | None] = (scale - 14.0, scale + 3.0)
-    return [rates] * (2 * shape.fluctuators) + [small] * shape.fluctuators + [(None, None)] * shape.baseline + [small]
 
 
 def _best(model: Likelihood, starts: Iterator[FloatArray], most: int) -> list[FloatArray]:

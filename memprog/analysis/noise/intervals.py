@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from memprog.analysis.noise.climbing import scales
 from memprog.analysis.noise.colour import inflation
 from memprog.analysis.noise.dependence import DEPENDENT, dependence
-from memprog.analysis.noise.fit import Fitted, scales
+from memprog.analysis.noise.fit import Fitted
 from memprog.analysis.noise.result import Estimate, Fluctuator
 from memprog.chip import FloatArray
 
