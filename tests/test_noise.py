@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memprog.analysis.noise import Noise, analyse_noise
+from memprog.analysis.noise import Noise, analyse_noise, drift_basis
 from memprog.analysis.noise.chain import smooth, sweep_in_blocks
+from memprog.analysis.noise.coarse import coarse_starts
 from memprog.analysis.noise.colour import hum, lines_in
 from memprog.analysis.noise.model import Likelihood, stationary, transitions
 from memprog.analysis.noise.plateaus import plateaus_of
@@ -127,6 +128,17 @@ def test_two_fluctuators_that_never_rest_are_found_by_their_levels() -> None:
     noise = analyse_noise(samples, INTERVAL_S)
     assert [round(one.step.value, 1) for one in noise.fluctuators] == [3.2, 2.0]
     assert noise.blur < 0.1
+
+
+def test_steps_that_noise_hides_are_told_from_their_sums_by_a_coarse_view() -> None:
+    """One fluctuator at a time ends in sums of steps here: 3.1, 1.6 and 0.9."""
+    rng = np.random.default_rng(5)
+    samples = rng.normal(0.0, 1.0, 12_000)
+    for step, tau in ((2.3, 1000.0), (1.6, 300.0), (1.0, 150.0)):
+        samples += step * telegraph(rng, tau, tau, 12_000)
+    model = Likelihood(samples, drift_basis(12_000, 1), 3)
+    best = max(coarse_starts(model), key=lambda start: model.slope(start)[0])
+    assert np.sort(np.exp(best[model.shape.step])) == pytest.approx([1.0, 1.6, 2.3], rel=0.15)
 
 
 def test_drift_is_removed_and_told() -> None:
