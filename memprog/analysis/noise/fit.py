@@ -26,7 +26,7 @@ BLUR_SIGNAL_TO_NOISE = 1.0
 _SEEN = 8.0
 """Samples for which each sum of steps must be seen where all steps are taken from jumps."""
 _PROMISING, _QUICK, _THOROUGH = 3, 12, 150
-"""First guesses that are followed up, iterations from each, and from the best of them."""
+"""First guesses of one fluctuator that are followed up, iterations from each, and from the best of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +88,9 @@ def fit_trace(
     best = made[0]
     reached, before = best.criterion, best.criterion
     for count in range(1, most + 1):
-        made += (
-            []
-            if len(made) > count
-            else [fit_count(samples, basis, count, made[count - 1], earlier[count] if len(earlier) > count else None)]
-        )
+        if len(made) <= count:
+            known = earlier[count] if len(earlier) > count else None
+            made.append(fit_count(samples, basis, count, made[count - 1], known))
         last = made[count]
         if last.criterion > reached + CLEARLY and last.is_seen:
             best, reached = last, last.criterion
@@ -113,11 +111,10 @@ def fit_count(
         coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
         sigma = float((samples - basis @ coefficients).std()) or 1e-12
         return Fitted(look=model.look(np.concatenate([coefficients, [np.log(sigma), 0.0]])))
-    known = earlier is not None and earlier.fluctuators == count
-    tried = [climb(model, earlier.parameters, _QUICK)] if earlier is not None and known else []
-    for base, promising in _bases(fewer):
-        starts = _best(model, _more(model, base), 1 if known or count > 1 else promising)
-        tried += [climb(model, start, _QUICK) for start in starts]
+    tried = [climb(model, one.parameters, _QUICK) for one in (earlier,) if one and one.fluctuators == count]
+    promising = 1 if tried or count > 1 else _PROMISING
+    for base in _bases(fewer):
+        tried += [climb(model, start, _QUICK) for start in _best(model, _more(model, base), promising)]
     # Three levels that exclude each other also look like two fluctuators whose sum is never seen; not wanted.
     anew = [climb(model, start, _QUICK) for start in _best(model, _all_anew(model), 1)]
     if count > 1:
@@ -127,16 +124,16 @@ def fit_count(
     return fewer if best is None else refine(model, best.parameters)
 
 
-def _bases(fewer: Fitted) -> list[tuple[Fitted, int]]:
-    """Give the fits beside which one more fluctuator is looked for, and the first guesses to be followed up of each.
+def _bases(fewer: Fitted) -> list[Fitted]:
+    """Give the fits beside which one more fluctuator is looked for.
 
     Too few fluctuators take the levels that they lack for averages of those that they have.
     """
     model, plain = fewer.look.likelihood, fewer.parameters.copy()
     if not model.shape.fluctuators or plain[model.shape.blur] == 0.0:
-        return [(fewer, _PROMISING)]
+        return [fewer]
     plain[model.shape.blur] = 0.0
-    return [(fewer, _PROMISING - 1), (Fitted(look=climb(model, plain, _THOROUGH)), _PROMISING - 1)]
+    return [fewer, Fitted(look=climb(model, plain, _THOROUGH))]
 
 
 def refine(model: Likelihood, parameters: FloatArray) -> Fitted:
