@@ -100,6 +100,7 @@ def test_hum_is_taken_for_lines_and_not_for_fluctuators() -> None:
     assert noise.noise.value == pytest.approx(0.05, rel=0.1)
 
 
+@pytest.mark.long
 def test_hum_that_two_fluctuators_hide_is_no_third_one() -> None:
     rng = np.random.default_rng(16)
     samples = 3.2 * telegraph(rng, 20.0, 20.0, 10_000) + 2.0 * telegraph(rng, 30.0, 60.0, 10_000)
@@ -109,6 +110,7 @@ def test_hum_that_two_fluctuators_hide_is_no_third_one() -> None:
     assert [round(line.frequency_hz) for line in noise.lines] == [60]
 
 
+@pytest.mark.long
 def test_steps_in_averaged_samples_keep_their_size_where_noise_hides_what_lies_between() -> None:
     """Without blur the steps come out smaller by an error or more: the mean over several traces shows it."""
     found = []

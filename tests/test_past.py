@@ -69,6 +69,7 @@ def put_back(bench: Bench, folder: Path) -> None:
         shutil.copy(path, bench.workspace.journal_path.parent / path.name)
 
 
+@pytest.mark.long
 def test_an_older_copy_that_another_journal_pulsed_last_is_not_taken_for_the_chip_of_a_run(tmp_path: Path) -> None:
     """Its finished arrays would be called done, and hold what they held before."""
     bench, older = small(tmp_path, arrays=2), tmp_path / "older.sim"
@@ -135,7 +136,7 @@ def test_a_command_that_is_refused_on_an_older_copy_costs_the_run_nothing(bench:
     check_equal(bench)
 
 
-@pytest.mark.parametrize("forgetful", [False, True], ids=["knows", "forgetful"])
+@pytest.mark.parametrize("forgetful", [False, pytest.param(True, marks=pytest.mark.long)], ids=["knows", "forgetful"])
 def test_an_older_journal_gives_no_batch_a_number_that_is_counted_already(
     forgetful: bool, bench: Bench, tmp_path: Path
 ) -> None:
